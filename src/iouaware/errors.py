@@ -1,0 +1,36 @@
+"""Everything that can go wrong on the user's side, as one tree.
+
+    IoUAwareError
+    ├── ConfigError      a setting that is unknown, out of range or does not fit the others
+    ├── DatasetError     pictures or annotations that cannot be used
+    ├── CheckpointError  weights or run folders that cannot be used
+    ├── TrainingError    training that cannot go on (a loss that is no number, a full disk)
+    └── ExportError      a model that cannot be exported, or whose export misses parity
+
+A message says where, what was found, what was expected and what to do. The command line prints
+it as one line and exits with 2. A wrong call from Python code is a ``ValueError``.
+"""
+
+
+class IoUAwareError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class ConfigError(IoUAwareError):
+    """A setting is unknown, out of range, or does not fit the others."""
+
+
+class DatasetError(IoUAwareError):
+    """Pictures or annotations cannot be used; the message names file and annotation."""
+
+
+class CheckpointError(IoUAwareError):
+    """Weights or a run folder cannot be used."""
+
+
+class TrainingError(IoUAwareError):
+    """Training cannot go on."""
+
+
+class ExportError(IoUAwareError):
+    """A model cannot be exported, or the exported file misses parity."""

@@ -1,0 +1,196 @@
+"""What passes between the parts of the program, in the order of the data's way.
+
+    file -> ImageRecord -> image + Target -> images [B, 3, H, W] -> HeadOutputs
+      training:   -> AnchorTargets -> losses -> weights
+      inference:  -> Candidates -> scores S -> NMS -> Detections -> metrics, report, JSON
+
+Letters: B images, A anchors of one image, K classes, N true boxes, C candidates. Boxes are
+x1 y1 x2 y2 in continuous pixels, so that width is x2 - x1. Labels are 0..K-1 everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch stays out of all that a service needs
+    from torch import Tensor
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+ImageArray = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One picture of a data set: where it lies and how large it is as shown (EXIF turn done)."""
+
+    path: Path
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The truth of one image.
+
+    Attributes:
+        boxes: [N, 4] px.
+        labels: [N], 0..K-1.
+        ignored: [N], True for COCO crowds and VOC difficult boxes: neither object nor background.
+        areas: [N] px^2, what COCO's size bins go by (a mask's area where the file has one).
+    """
+
+    boxes: FloatArray
+    labels: IntArray
+    ignored: BoolArray
+    areas: FloatArray
+
+    def __len__(self) -> int:
+        """Count the boxes, ignored ones too."""
+        return len(self.boxes)
+
+    @staticmethod
+    def empty() -> Target:
+        """Return the truth of an image without objects."""
+        return Target(
+            np.zeros((0, 4), np.float32),
+            np.zeros(0, np.int64),
+            np.zeros(0, np.bool_),
+            np.zeros(0, np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How an image lies on its canvas: resized to ``resized_hw``, padded right and bottom.
+
+    Pixels of the original and of the canvas ("input px") are related by one factor an axis.
+    """
+
+    original_hw: tuple[int, int]
+    resized_hw: tuple[int, int]
+    canvas_hw: tuple[int, int]
+
+    @property
+    def scale_xyxy(self) -> FloatArray:
+        """Input px per original px, [4] in the order of a box."""
+        sy = self.resized_hw[0] / self.original_hw[0]
+        sx = self.resized_hw[1] / self.original_hw[1]
+        return np.array([sx, sy, sx, sy], np.float32)
+
+    def to_canvas(self, boxes: FloatArray) -> FloatArray:
+        """Turn boxes in original px, [N, 4], into input px."""
+        return np.asarray(boxes, np.float32) * self.scale_xyxy
+
+    def to_original(self, boxes: FloatArray) -> FloatArray:
+        """Turn boxes in input px, [N, 4], into original px, clipped to the picture."""
+        height, width = self.original_hw
+        limit = np.array([width, height, width, height], np.float32)
+        return np.clip(np.asarray(boxes, np.float32) / self.scale_xyxy, 0, limit)
+
+
+class HeadOutputs(NamedTuple):
+    """What the network says about every anchor, in training and evaluation alike.
+
+    Attributes:
+        class_logits: [B, A, K]; their sigmoid is p.
+        deltas: [B, A, 4] from anchor to box, no unit.
+        iou_logits: [B, A]; their sigmoid is the predicted IoU. None without an IoU branch.
+        anchors: [A, 4] input px, levels P3 to P7 in order.
+        level_sizes: number of anchors of each level; they add up to A.
+    """
+
+    class_logits: Tensor
+    deltas: Tensor
+    iou_logits: Tensor | None
+    anchors: Tensor
+    level_sizes: tuple[int, ...]
+
+
+class AnchorTargets(NamedTuple):
+    """What each anchor of one image should learn.
+
+    Attributes:
+        matched_index: [A] int64, the true box of each anchor; meaningful where ``positive``.
+        positive: [A] bool.
+        ignored: [A] bool, anchors that get no loss: between the thresholds, or on a crowd.
+    """
+
+    matched_index: Tensor
+    positive: Tensor
+    ignored: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """(anchor, class) pairs of one image with p above the floor, sorted by p, free of alpha.
+
+    Attributes:
+        boxes: [C, 4] input px, clipped to the resized picture.
+        labels: [C].
+        class_scores: p, [C].
+        predicted_iou: [C], or None for a model without a trained IoU branch.
+        anchor_index: [C] int64.
+        frame: how the picture lies on the canvas.
+    """
+
+    boxes: FloatArray
+    labels: IntArray
+    class_scores: FloatArray
+    predicted_iou: FloatArray | None
+    anchor_index: IntArray
+    frame: Frame
+
+    def __len__(self) -> int:
+        """Count the candidates."""
+        return len(self.boxes)
+
+    def original_boxes(self) -> FloatArray:
+        """Return the boxes in pixels of the original picture, [C, 4]."""
+        return self.frame.to_original(self.boxes)
+
+    def with_predicted_iou(self, predicted_iou: FloatArray) -> Candidates:
+        """Return the same candidates with other IoU values, [C] (oracles, calibration)."""
+        if predicted_iou.shape != self.class_scores.shape:
+            raise ValueError(
+                f"predicted_iou has shape {predicted_iou.shape}, expected {self.class_scores.shape}"
+            )
+        return replace(self, predicted_iou=predicted_iou)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a model file says about itself; stored as JSON in its header.
+
+    Attributes:
+        class_names: K names, in the order of the labels.
+        category_ids: K ids of the data set's own, in the order of the labels.
+        alpha: the alpha to use unless told otherwise; 1 ranks by class score alone.
+        score_thresholds: alpha as text with one decimal -> display threshold on S.
+        has_iou: whether the IoU branch exists and was trained.
+        config: the whole ``Config`` as plain values.
+        mean: of each channel, on the 0..1 scale.
+        std: of each channel, on the 0..1 scale.
+    """
+
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    alpha: float
+    score_thresholds: dict[str, float]
+    has_iou: bool
+    config: dict[str, Any]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def score_threshold(self, alpha: float) -> float:
+        """Return the display threshold on S stored for the alpha nearest to this one."""
+        if not self.score_thresholds:
+            return 0.3
+        nearest = min(self.score_thresholds, key=lambda key: abs(float(key) - alpha))
+        return self.score_thresholds[nearest]
