@@ -1,0 +1,47 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo format lint test test-slow check bench build clean
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## make .venv and install the package with its tools (3 minutes, 6 GB, once)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q -U "pip>=25.1"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[log,video]" --group dev && touch $@
+
+demo: setup ## draw a data set, train, evaluate, sweep, predict, report: see runs/demo
+	$(BIN)/iouaware demo
+
+format: setup ## lay out the code and repair what ruff can
+	$(BIN)/ruff format && $(BIN)/ruff check --fix
+
+lint: setup ## formatting, lint, types, version and changelog; changes no file
+	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy
+	$(BIN)/python scripts/check_version.py
+
+# one thread a process: two test processes with two spinning threads each take many times longer
+test test-slow: export OMP_NUM_THREADS = 1
+
+test: setup ## the tests
+	$(BIN)/pytest -q -n 2
+
+test-slow: setup ## the tests that take minutes
+	$(BIN)/pytest -q -m slow
+
+check: lint test ## all that must hold before a commit; changes no file
+
+bench: setup ## measure against the peers, write benchmarks/results, render the tables
+	$(BIN)/python benchmarks/training.py && $(BIN)/python benchmarks/evaluator.py
+	$(BIN)/python benchmarks/render.py
+
+build: setup ## wheel and source archive in dist
+	$(BIN)/python -m build --no-isolation
+
+clean: ## remove what the targets above made, runs excepted
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
