@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from iouaware.boxes import pairwise_iou
+from iouaware.boxes import paired_iou
 from iouaware.structures import FloatArray
 
 Geometry = Literal["plain", "torchvision"]
@@ -42,7 +42,7 @@ def build_base_anchors(stride: int, geometry: Geometry = "plain") -> FloatArray:
     widths = (1 / height_ratios[:, None] * scales[None, :]).reshape(-1)  # [9], ratio by ratio
     heights = (height_ratios[:, None] * scales[None, :]).reshape(-1)
     base = np.stack([-widths, -heights, widths, heights], axis=1) / 2
-    return np.round(base) if geometry == "torchvision" else base
+    return (np.round(base) if geometry == "torchvision" else base).astype(np.float32)
 
 
 @lru_cache(maxsize=32)
@@ -54,12 +54,8 @@ def build_anchors(canvas_hw: tuple[int, int], geometry: Geometry = "plain") -> F
     and takes the stride from the feature's size.
     """
     levels = []
-    for stride, (rows, columns) in zip(STRIDES, feature_sizes(canvas_hw), strict=True):
-        step_y, step_x, offset = float(stride), float(stride), 0.5 * stride
-        if geometry == "torchvision":
-            step_y, step_x, offset = canvas_hw[0] // rows, canvas_hw[1] // columns, 0.0
-        y = np.arange(rows, dtype=np.float32) * step_y + offset
-        x = np.arange(columns, dtype=np.float32) * step_x + offset
+    for level, stride in enumerate(STRIDES):
+        y, x = _locations(canvas_hw, level, geometry)
         grid_y, grid_x = np.meshgrid(y, x, indexing="ij")
         centres = np.stack([grid_x, grid_y, grid_x, grid_y], axis=-1).reshape(-1, 1, 4)
         anchors = centres + build_base_anchors(stride, geometry)[None]  # [cells, 9, 4]
@@ -67,6 +63,20 @@ def build_anchors(canvas_hw: tuple[int, int], geometry: Geometry = "plain") -> F
     result = np.concatenate(levels).astype(np.float32)
     result.setflags(write=False)
     return result
+
+
+def _locations(
+    canvas_hw: tuple[int, int], level: int, geometry: Geometry
+) -> tuple[FloatArray, FloatArray]:
+    """Return y of the rows and x of the columns of one level, input px."""
+    rows, columns = feature_sizes(canvas_hw)[level]
+    step_y, step_x = float(STRIDES[level]), float(STRIDES[level])
+    offset = 0.5 * STRIDES[level]
+    if geometry == "torchvision":
+        step_y, step_x, offset = canvas_hw[0] // rows, canvas_hw[1] // columns, 0.0
+    y = np.arange(rows, dtype=np.float32) * step_y + offset
+    x = np.arange(columns, dtype=np.float32) * step_x + offset
+    return y, x
 
 
 def level_sizes(canvas_hw: tuple[int, int]) -> tuple[int, ...]:
@@ -79,12 +89,23 @@ def best_anchor_iou(
 ) -> FloatArray:
     """Return the IoU of each box with the anchor that fits it best, [N, 4] input px -> [N].
 
-    Works in chunks of boxes, so that a whole data set can be looked at.
+    Of each level only the location nearest to the box's centre is looked at: the overlap with an
+    anchor of a given shape falls with the distance in x and in y, so no other can do better.
     """
-    anchors = build_anchors(canvas_hw, geometry)
     best = np.zeros(len(boxes), np.float32)
-    chunk = max(1, 20_000_000 // len(anchors))
-    for start in range(0, len(boxes), chunk):
-        part = boxes[start : start + chunk]
-        best[start : start + chunk] = pairwise_iou(part, anchors).max(axis=1)
+    centre = 0.5 * boxes[:, :2] + 0.5 * boxes[:, 2:]  # [N, 2]
+    for level, stride in enumerate(STRIDES):
+        y, x = _locations(canvas_hw, level, geometry)
+        nearest = np.stack([_nearest(centre[:, 0], x), _nearest(centre[:, 1], y)], axis=1)
+        locations = np.tile(nearest, 2)  # [N, 4]
+        for base in build_base_anchors(stride, geometry):
+            best = np.maximum(best, paired_iou(boxes, (locations + base).astype(np.float32)))
     return best
+
+
+def _nearest(values: FloatArray, locations: FloatArray) -> FloatArray:
+    """Return the evenly spaced location nearest to each value."""
+    step = locations[1] - locations[0] if len(locations) > 1 else 1.0
+    index = np.round((values - locations[0]) / step).astype(np.int64)
+    nearest: FloatArray = locations[np.clip(index, 0, len(locations) - 1)]
+    return nearest
