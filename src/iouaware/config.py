@@ -42,7 +42,10 @@ class ModelConfig(_Settings):
     tower_norm: Literal["none", "group"] = Field("none", description="norm after each tower conv")
     iou_head: bool = Field(True, description="predict the IoU of each box with its object")
     shared_iou_convs: int = Field(
-        4, ge=0, le=8, description="convs the IoU branch shares with the box branch; the rest is its own"
+        4,
+        ge=0,
+        le=8,
+        description="convs the IoU branch shares with the box branch; the rest is its own",
     )
     box_stds: tuple[float, float, float, float] = Field(
         (1.0, 1.0, 1.0, 1.0), description="each delta is divided by its own"
@@ -71,8 +74,13 @@ class DataConfig(_Settings):
         description="longer side in px on a square canvas, [short, long] padded to 32, or auto",
     )
     batch_size: int = Field(16, ge=1, description="pictures a step, over all processes")
-    flip: float = Field(0.5, ge=0, le=1, description="share of pictures mirrored left to right; "
-                        "0 where a mirror image is another class (road signs)")
+    flip: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of pictures mirrored left to right; "
+        "0 where a mirror image is another class (road signs)",
+    )
     scale_jitter: tuple[float, float] = Field(
         (1.0, 1.0), description="pictures are enlarged by a factor drawn from this range"
     )

@@ -1,0 +1,60 @@
+"""Optimiser, learning rate and its schedule."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from iouaware.config import TrainConfig
+from iouaware.model.detector import Detector
+
+IMAGES_PER_LR = 16  # the learning rate in a recipe is for this many pictures a step
+
+
+def scaled_lr(train: TrainConfig, images_per_step: int) -> float:
+    """Return the learning rate for a step of this many pictures (linear rule, paper.md D15)."""
+    return train.lr * images_per_step / IMAGES_PER_LR
+
+
+def freeze_parameters(detector: Detector, train: TrainConfig) -> None:
+    """Fix what ``train.freeze`` says; ``all-but-iou`` leaves the IoU branch alone."""
+    if train.freeze == "all-but-iou":
+        learning = {id(parameter) for parameter in detector.head.iou_parameters()}
+        for parameter in detector.parameters():
+            parameter.requires_grad_(id(parameter) in learning)
+
+
+def build_optimizer(detector: Detector, train: TrainConfig, lr: float) -> Optimizer:
+    """Build SGD or AdamW; the backbone learns slower, norms and biases do not decay in AdamW."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in detector.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = lr * (train.backbone_lr_factor if name.startswith("backbone.") else 1.0)
+        plain = train.optimizer == "adamw" and parameter.ndim <= 1
+        groups.setdefault((rate, 0.0 if plain else train.weight_decay), []).append(parameter)
+    parameters = [
+        {"params": members, "lr": rate, "weight_decay": decay}
+        for (rate, decay), members in groups.items()
+    ]
+    if train.optimizer == "adamw":
+        return AdamW(parameters, lr=lr)
+    return SGD(parameters, lr=lr, momentum=train.momentum)
+
+
+def lr_factor(step: int, total_steps: int, train: TrainConfig) -> float:
+    """Return the share of the learning rate at a step, counted from 0.
+
+    Linear warm-up from ``warmup_start``, then x0.1 at 8/12 and 11/12 of the run (``step``), or a
+    half cosine down to 1 % (``cosine``).
+    """
+    warmup = min(train.warmup_steps, total_steps // 10)
+    rise = 1.0
+    if step < warmup:
+        rise = train.warmup_start + (1 - train.warmup_start) * step / warmup
+    progress = min(1.0, step / max(1, total_steps))
+    if train.schedule == "cosine":
+        return rise * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+    return rise * 0.1 ** sum(progress >= share for share in (8 / 12, 11 / 12))

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from iouaware.config import ModelConfig, TrainConfig
+from iouaware.model.detector import Detector
+from iouaware.training.optimiser import (
+    build_optimizer,
+    freeze_parameters,
+    lr_factor,
+    scaled_lr,
+)
+
+TINY = ModelConfig(backbone="resnet18", weights="none", fpn_channels=8, frozen_stages=0)
+
+
+@pytest.mark.parametrize(("images", "lr"), [(16, 0.01), (12, 0.0075), (8, 0.005)])
+def test_p24_learning_rate_follows_the_authors_configs(images: int, lr: float) -> None:
+    assert scaled_lr(TrainConfig(), images) == pytest.approx(lr)
+
+
+def test_step_schedule_by_hand() -> None:
+    train = TrainConfig(warmup_steps=500)
+    total = 12_000  # 12 epochs of 1000
+    assert lr_factor(0, total, train) == pytest.approx(1 / 3)
+    assert lr_factor(250, total, train) == pytest.approx(1 / 3 + 2 / 3 / 2)
+    assert lr_factor(500, total, train) == 1
+    assert lr_factor(7999, total, train) == 1
+    assert lr_factor(8000, total, train) == pytest.approx(0.1)
+    assert lr_factor(11_000, total, train) == pytest.approx(0.01)
+
+
+def test_cosine_schedule_by_hand() -> None:
+    train = TrainConfig(schedule="cosine", warmup_steps=0)
+    assert lr_factor(0, 100, train) == 1
+    assert lr_factor(50, 100, train) == pytest.approx(0.01 + 0.99 / 2)
+    assert lr_factor(100, 100, train) == pytest.approx(0.01)
+
+
+def test_warm_up_takes_at_most_a_tenth_of_the_run() -> None:
+    train = TrainConfig(schedule="step", warmup_steps=500)
+    assert lr_factor(10, 100, train) == 1
+
+
+def test_the_backbone_learns_slower_and_norms_do_not_decay() -> None:
+    train = TrainConfig(optimizer="adamw", backbone_lr_factor=0.25, weight_decay=0.05)
+    detector = Detector(TINY, 2)
+    optimizer = build_optimizer(detector, train, lr=0.1)
+    settings = {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    for name, parameter in detector.named_parameters():
+        lr, decay = settings[id(parameter)]
+        assert lr == pytest.approx(0.025 if name.startswith("backbone.") else 0.1), name
+        assert decay == (0.0 if parameter.ndim <= 1 else 0.05), name
+
+
+def test_all_but_iou_leaves_only_the_iou_branch() -> None:
+    detector = Detector(TINY, 2)
+    freeze_parameters(detector, TrainConfig(freeze="all-but-iou"))
+    learning = [n for n, parameter in detector.named_parameters() if parameter.requires_grad]
+    assert learning
+    assert all("iou" in name for name in learning)
+    assert math.prod(detector.get_parameter(learning[0]).shape) > 0
