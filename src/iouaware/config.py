@@ -69,6 +69,9 @@ class ModelConfig(_Settings):
 class DataConfig(_Settings):
     """Pictures and how they are varied in training."""
 
+    path: str | None = Field(None, description="the data set, where DATA is not given")
+    images: str | None = Field(None, description="where the pictures are, found by name")
+    empty: str | None = Field(None, description="a folder of pictures known to show no object")
     image_size: int | tuple[int, int] | Literal["auto"] = Field(
         (800, 1333),
         description="longer side in px on a square canvas, [short, long] padded to 32, or auto",
