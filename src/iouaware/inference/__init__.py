@@ -1,0 +1,1 @@
+"""From a picture to detections; fusion, suppression and thresholds need no torch."""

@@ -1,0 +1,238 @@
+"""From canvases to candidates, in torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iouaware.boxes import decode_boxes
+from iouaware.config import InferenceConfig
+from iouaware.inference.postprocess import PAPER_SCORE_FLOOR
+from iouaware.inference.scoring import fuse_scores
+from iouaware.structures import Candidates, Frame, HeadOutputs, ImageArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iouaware.model.detector import Detector
+
+Stds = tuple[float, float, float, float]
+
+
+class TorchBackend:
+    """A detector on a device, ready to look at canvases.
+
+    Takes the detector over: moves it to the device and into evaluation mode.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        settings: InferenceConfig,
+        device: str | torch.device = "cpu",
+        has_iou: bool = True,
+    ) -> None:
+        """Prepare a detector for inference.
+
+        Args:
+            detector: with its weights.
+            settings: floor and numbers of candidates count here.
+            device: where to compute.
+            has_iou: False leaves an IoU branch that was never trained unread.
+        """
+        self.device = torch.device(device)
+        self.settings = settings
+        self.has_iou = has_iou
+        self.detector = detector.to(self.device).eval().to(memory_format=torch.channels_last)
+
+    def compute_candidates(self, canvases: ImageArray, frames: Sequence[Frame]) -> list[Candidates]:
+        """Return the candidates of each canvas, [B, H, W, 3] RGB."""
+        outputs = self._forward(canvases, frames)
+        return candidates_from_outputs(
+            outputs, frames, self.settings, *_coding(self.detector), has_iou=self.has_iou
+        )
+
+    def compute_paper_candidates(
+        self, canvases: ImageArray, frames: Sequence[Frame], alpha: float
+    ) -> list[Candidates]:
+        """Return what the authors' code would give to NMS at this alpha, for each canvas."""
+        outputs = self._forward(canvases, frames)
+        return paper_candidates_from_outputs(
+            outputs, frames, self.settings, alpha, *_coding(self.detector), has_iou=self.has_iou
+        )
+
+    def _forward(self, canvases: ImageArray, frames: Sequence[Frame]) -> HeadOutputs:
+        if canvases.ndim != 4 or canvases.shape[3] != 3 or len(canvases) != len(frames):
+            raise ValueError(
+                f"canvases have shape {canvases.shape} for {len(frames)} frames, "
+                "expected [B, H, W, 3] and B frames"
+            )
+        with torch.inference_mode():
+            # [B, H, W, 3] seen as [B, 3, H, W] is channels_last already
+            pixels = torch.from_numpy(np.ascontiguousarray(canvases)).to(self.device)
+            images = self.detector.normalise(pixels.permute(0, 3, 1, 2))
+            outputs: HeadOutputs = self.detector(images.to(memory_format=torch.channels_last))
+        return outputs
+
+
+def _coding(detector: Detector) -> tuple[Stds, bool]:
+    """Return how a detector's deltas are meant: stds, and whether shrinking is bounded."""
+    return detector.config.box_stds, detector.config.geometry == "plain"
+
+
+def candidates_from_outputs(
+    outputs: HeadOutputs,
+    frames: Sequence[Frame],
+    settings: InferenceConfig,
+    box_stds: Stds = (1, 1, 1, 1),
+    clamp_below: bool = True,
+    has_iou: bool = True,
+) -> list[Candidates]:
+    """Choose the (anchor, class) pairs worth keeping, by p alone, so that any alpha can follow.
+
+    The best ``candidates_per_level`` pairs of each level, of these the ones with p above
+    ``p_floor``, of these the best ``candidates_per_image`` over all levels.
+
+    Args:
+        outputs: of a batch of B images; any float type, worked on in float32.
+        frames: B frames.
+        settings: floor and numbers of candidates.
+        box_stds: each delta is divided by its own.
+        clamp_below: see ``boxes.decode_boxes``; False for torchvision's geometry.
+        has_iou: False leaves the IoU branch unread.
+
+    Returns:
+        B candidates sorted by falling p, then by anchor and class.
+    """
+    with torch.no_grad():
+        logits, pairs = _best_of_each_level(
+            outputs.class_logits.flatten(1),
+            [size * outputs.class_logits.shape[2] for size in outputs.level_sizes],
+            settings.candidates_per_level,
+        )  # [B, P] both
+        scores = logits.float().sigmoid().cpu().numpy()
+        pairs_np = pairs.cpu().numpy()
+        result = []
+        for row, frame in enumerate(frames):
+            above = np.flatnonzero(scores[row] > settings.p_floor)
+            order = np.lexsort((pairs_np[row, above], -scores[row, above]))
+            chosen = above[order[: settings.candidates_per_image]]
+            result.append(
+                _build_candidates(
+                    outputs,
+                    row,
+                    pairs[row, torch.from_numpy(chosen).to(pairs.device)],
+                    frame,
+                    (box_stds, clamp_below),
+                    has_iou,
+                )
+            )
+    return result
+
+
+def _best_of_each_level(values: Tensor, sizes: Sequence[int], count: int) -> tuple[Tensor, Tensor]:
+    """Return the greatest values of each level and where they stand, [B, sum] -> [B, P] twice."""
+    best, index, start = [], [], 0
+    for size in sizes:
+        level = values[:, start : start + size]
+        top = level.topk(min(count, size), dim=1, sorted=False)
+        best.append(top.values)
+        index.append(top.indices + start)
+        start += size
+    return torch.cat(best, dim=1), torch.cat(index, dim=1)
+
+
+def _build_candidates(
+    outputs: HeadOutputs,
+    row: int,
+    pairs: Tensor,
+    frame: Frame,
+    coding: tuple[Stds, bool],
+    has_iou: bool,
+) -> Candidates:
+    """Decode and collect chosen (anchor, class) pairs of one image, [C] indices into A * K."""
+    classes = outputs.class_logits.shape[2]
+    anchor_index, labels = pairs // classes, pairs % classes
+    stds, clamp_below = coding
+    boxes = decode_boxes(
+        outputs.deltas[row, anchor_index].float(),
+        outputs.anchors[anchor_index].float(),
+        stds,
+        clamp_below,
+    )  # [C, 4]
+    height, width = frame.resized_hw
+    limit = boxes.new_tensor([width, height, width, height])
+    boxes = torch.minimum(boxes.clamp(min=0), limit)
+    predicted_iou = None
+    if has_iou and outputs.iou_logits is not None:
+        predicted_iou = outputs.iou_logits[row, anchor_index].float().sigmoid().cpu().numpy()
+    return Candidates(
+        boxes.cpu().numpy(),
+        labels.cpu().numpy(),
+        outputs.class_logits[row, anchor_index, labels].float().sigmoid().cpu().numpy(),
+        predicted_iou,
+        anchor_index.cpu().numpy(),
+        frame,
+    )
+
+
+def paper_candidates_from_outputs(
+    outputs: HeadOutputs,
+    frames: Sequence[Frame],
+    settings: InferenceConfig,
+    alpha: float,
+    box_stds: Stds = (1, 1, 1, 1),
+    clamp_below: bool = True,
+    has_iou: bool = True,
+) -> list[Candidates]:
+    """Choose as the authors' code does: fuse first, then the best 1,000 anchors of each level.
+
+    Anchors are ranked by their greatest S over the classes; all their classes with S > 0.05 go
+    on. The choice depends on alpha, so these candidates serve this alpha only
+    (``postprocess.select_paper_detections``).
+
+    Args:
+        outputs: of a batch of B images.
+        frames: B frames.
+        settings: ``candidates_per_level`` counts here.
+        alpha: weight of the class score, 0..1.
+        box_stds: each delta is divided by its own.
+        clamp_below: see ``boxes.decode_boxes``.
+        has_iou: False leaves the IoU branch unread; then S is p.
+
+    Returns:
+        B candidates sorted by falling p, then by anchor and class.
+
+    Raises:
+        ValueError: alpha lies outside 0..1.
+
+    Source: ``iou_aware_retina_head.get_bboxes_single`` of the authors' repository.
+    """
+    with torch.no_grad():
+        scores = outputs.class_logits.float().sigmoid()  # [B, A, K], p
+        if has_iou and outputs.iou_logits is not None:
+            scores = fuse_scores(scores, outputs.iou_logits.float().sigmoid(), alpha)
+        best = scores.max(dim=2).values  # [B, A]
+        _, anchors = _best_of_each_level(best, outputs.level_sizes, settings.candidates_per_level)
+        result = []
+        for row, frame in enumerate(frames):
+            chosen, labels = torch.nonzero(
+                scores[row, anchors[row]] > PAPER_SCORE_FLOOR, as_tuple=True
+            )
+            pairs = anchors[row, chosen] * scores.shape[2] + labels
+            p = outputs.class_logits[row].flatten()[pairs].float().sigmoid()
+            order = np.lexsort((pairs.cpu().numpy(), -p.cpu().numpy()))
+            result.append(
+                _build_candidates(
+                    outputs,
+                    row,
+                    pairs[torch.from_numpy(order).to(pairs.device)],
+                    frame,
+                    (box_stds, clamp_below),
+                    has_iou,
+                )
+            )
+    return result
