@@ -1,0 +1,1 @@
+"""Matching, losses, optimiser and the training loop."""

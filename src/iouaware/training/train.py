@@ -11,7 +11,8 @@ from iouaware.config import Config
 from iouaware.data.layouts import Splits
 from iouaware.model.detector import Detector
 from iouaware.model.weights import load_backbone_weights, start_from
-from iouaware.training.ranks import Ranks, join_ranks
+from iouaware.training.preview import estimate_minutes, write_first_batch
+from iouaware.training.ranks import join_ranks
 from iouaware.training.trainer import Trainer
 
 
@@ -55,7 +56,7 @@ def train_detector(
     detector = Detector(config.model, len(splits.train.class_names))
     note = ""
     if not resume:
-        note = _load_weights(detector, config, start, splits.train.class_names, ranks)
+        note = _load_weights(detector, config, start, splits.train.class_names)
     trainer = Trainer(
         detector,
         config,
@@ -71,19 +72,16 @@ def train_detector(
     if ranks.is_first and not resume:
         parameters = sum(parameter.numel() for parameter in detector.parameters())
         say(f"model: {config.model.backbone}, {parameters / 1e6:.1f} M parameters, {note}")
-        first_batch = trainer.write_first_batch()
-        say(_describe_schedule(trainer, config))
-        say(f"look now: {first_batch}")
+        first_batch = next(iter(trainer.batches(epoch=0)))
+        write_first_batch(first_batch, splits.train.class_names, out / "first_batch.jpg")
+        say(_describe_schedule(trainer, estimate_minutes(trainer, first_batch)))
+        say(f"look now: {out / 'first_batch.jpg'}")
     if not dry_run:
         trainer.fit(resume=resume)
 
 
 def _load_weights(
-    detector: Detector,
-    config: Config,
-    start: str | None,
-    class_names: tuple[str, ...],
-    ranks: Ranks,
+    detector: Detector, config: Config, start: str | None, class_names: tuple[str, ...]
 ) -> str:
     """Load the starting weights and say which; ``start`` makes the backbone's own needless."""
     if start is not None:
@@ -91,12 +89,12 @@ def _load_weights(
     return load_backbone_weights(detector.backbone, config.model)
 
 
-def _describe_schedule(trainer: Trainer, config: Config) -> str:
+def _describe_schedule(trainer: Trainer, minutes: float) -> str:
     """Write the schedule, its expected time and the learning rate as one line."""
-    train, progress = config.train, trainer.progress
-    images = trainer.batch_size * trainer.ranks.world_size * train.accumulate
-    text = f"schedule: {train.epochs} epochs, {progress.total_steps} steps of {images} pictures"
-    text += f", about {max(1, round(trainer.estimate_minutes()))} minutes on {trainer.device}"
-    return text + (
-        f"; {train.optimizer}, learning rate {trainer.lr:.3g} ({train.lr:g} for 16 pictures)"
+    train = trainer.config.train
+    return (
+        f"schedule: {train.epochs} epochs, {trainer.progress.total_steps} steps of "
+        f"{trainer.images_per_step} pictures, about {max(1, round(minutes))} minutes on "
+        f"{trainer.device}; {train.optimizer}, learning rate {trainer.lr:.3g} "
+        f"({train.lr:g} for 16 pictures)"
     )

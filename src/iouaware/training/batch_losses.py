@@ -1,0 +1,73 @@
+"""From a batch of pictures to its losses: network, matching, losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from iouaware.config import Config
+from iouaware.data.loader import Batch
+from iouaware.model.detector import Detector
+from iouaware.structures import AnchorTargets
+from iouaware.training.losses import Losses, compute_losses
+from iouaware.training.matching import match_anchors
+from iouaware.training.ranks import Ranks
+
+
+def choose_precision(precision: str, device: str) -> torch.dtype | None:
+    """Return what the network computes in, None for plain float32."""
+    if precision == "auto":
+        precision = "float16" if torch.device(device).type == "cuda" else "float32"
+    return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+
+
+class BatchLosses:
+    """Computes the losses of a batch; knows device, precision and the other processes.
+
+    Args:
+        network: the detector, or its wrapper for many processes.
+        detector: the detector itself.
+        config: the whole recipe.
+        device: where to compute.
+        ranks: this process among all.
+    """
+
+    def __init__(
+        self, network: nn.Module, detector: Detector, config: Config, device: str, ranks: Ranks
+    ) -> None:
+        """Keep the parts."""
+        self.network, self.detector, self.config = network, detector, config
+        self.device, self.ranks = torch.device(device), ranks
+        self.dtype = choose_precision(config.train.precision, device)
+
+    def compute(self, batch: Batch) -> Losses:
+        """Run the network and compare it with the truth."""
+        images = batch.images.to(self.device, non_blocking=True)
+        images = self.detector.normalise(images).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(
+            self.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None
+        ):
+            outputs = self.network(images)
+        boxes, labels, matches = [], [], []
+        train = self.config.train
+        for target in batch.targets:
+            boxes.append(torch.from_numpy(target.boxes).to(self.device))
+            labels.append(torch.from_numpy(target.labels).to(self.device))
+            ignored = torch.from_numpy(target.ignored).to(self.device)
+            matches.append(
+                match_anchors(
+                    outputs.anchors, boxes[-1], ignored, train.positive_iou, train.negative_iou
+                )
+            )
+        normaliser = self._normaliser(matches)
+        return compute_losses(outputs, boxes, labels, matches, train, self.config.model, normaliser)
+
+    def _normaliser(self, matches: list[AnchorTargets]) -> float:
+        """Return the positives of all processes, divided by the number of processes.
+
+        Gradients are averaged over processes, so that dividing by the mean count makes two
+        processes equal one that has both batches.
+        """
+        positives = float(sum(int(match.positive.sum()) for match in matches))
+        total = self.ranks.sum(positives, self.device)
+        return max(1.0, total) / self.ranks.world_size

@@ -1,0 +1,54 @@
+"""How far a run is, and how it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from iouaware.training.logs import Row
+
+
+@dataclass
+class Progress:
+    """Plain numbers, saved with every checkpoint.
+
+    Attributes:
+        total_steps: where the schedule ends; ``--minutes`` lowers it once.
+        step: optimiser steps done.
+        epoch: epochs done.
+        batch: batches of the present epoch that are done.
+        seconds: time spent in batches.
+        best_ap: of all validations, at alpha 1; -1 before the first.
+        validations_without_gain: since the best.
+        minutes_are_steps: ``--minutes`` has been turned into ``total_steps``.
+        csv_bytes: length of ``metrics.csv``.
+        stopped_early: patience has run out.
+    """
+
+    total_steps: int
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    best_ap: float = -1.0
+    validations_without_gain: int = 0
+    minutes_are_steps: bool = False
+    csv_bytes: int = 0
+    stopped_early: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the schedule or patience has come to its end."""
+        return self.step >= self.total_steps or self.stopped_early
+
+
+def describe_epoch(row: Row, progress: Progress) -> str:
+    """Write an epoch's numbers as one line."""
+    text = f"epoch {progress.epoch}  step {progress.step}/{progress.total_steps}"
+    for name in ("loss", "class_loss", "box_loss", "iou_loss", "iou_correlation"):
+        value = row.get(name)
+        text += "" if value is None else f"  {name.replace('_', ' ')} {value:.3f}"
+    for name in ("AP", "AP50", "AP75", "AP90"):
+        if name in row:
+            value = row[name]
+            text += f"  {name} " + ("n/a" if value is None else f"{100 * value:.1f}")
+    return text
