@@ -1,0 +1,51 @@
+"""Fixtures shared by all tests: drawn data sets, small enough to make anew each session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from iouaware.data.dataset import Dataset
+from iouaware.data.synthetic import draw_splits, synthesize
+
+TINY_IMAGES = 8
+TINY_WH = (96, 96)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Keep torch from spinning on cores that other tests use."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Eight drawn pictures of 96 px, four classes; the last one has no objects. Read only."""
+    directory = tmp_path_factory.mktemp("tiny")
+    train, _ = draw_splits(directory, images=12, seed=0, image_wh=TINY_WH)
+    chosen = [index for index in range(len(train)) if index not in train.empty_images()]
+    return train.subset([*chosen[: TINY_IMAGES - 1], int(train.empty_images()[0])])
+
+
+def _synthesize(factory: pytest.TempPathFactory, form: str) -> Path:
+    return synthesize(factory.mktemp(form) / "data", images=16, format=form, image_wh=TINY_WH)
+
+
+@pytest.fixture(scope="session")
+def tiny_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of 16 drawn pictures in COCO form: 11 to train, 5 to validate. Do not write there."""
+    return _synthesize(tmp_path_factory, "coco")
+
+
+@pytest.fixture(scope="session")
+def tiny_voc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawing of ``tiny_coco`` in Pascal VOC form. Do not write there."""
+    return _synthesize(tmp_path_factory, "voc")
+
+
+@pytest.fixture(scope="session")
+def tiny_yolo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawing of ``tiny_coco`` in YOLO form. Do not write there."""
+    return _synthesize(tmp_path_factory, "yolo")
