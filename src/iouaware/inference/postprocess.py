@@ -70,7 +70,11 @@ def select_detections(
 
 
 def select_paper_detections(
-    candidates: Candidates, alpha: float, settings: InferenceConfig
+    candidates: Candidates,
+    alpha: float,
+    settings: InferenceConfig,
+    score_threshold: float = 0.0,
+    min_iou: float = 0.0,
 ) -> tuple[IntArray, FloatArray]:
     """Choose the detections of one picture in the order of the authors' code: S > 0.05, then NMS.
 
@@ -78,12 +82,14 @@ def select_paper_detections(
         candidates: from ``torch_backend.paper_candidates_from_outputs`` at the same alpha.
         alpha: weight of the class score, 0..1.
         settings: as in ``select_detections``.
+        score_threshold: keep S at or above, beyond the paper's own S > 0.05.
+        min_iou: as in ``select_detections``.
 
     Returns:
         Indices into the candidates by falling S, [D], and their S, [D].
 
     Raises:
-        ValueError: alpha lies outside 0..1.
+        ValueError: as ``select_detections``.
     """
-    above = np.nextafter(np.float32(PAPER_SCORE_FLOOR), np.float32(1))
-    return select_detections(candidates, alpha, settings, score_threshold=float(above))
+    above = float(np.nextafter(np.float32(PAPER_SCORE_FLOOR), np.float32(1)))
+    return select_detections(candidates, alpha, settings, max(above, score_threshold), min_iou)

@@ -1,0 +1,83 @@
+"""Prediction on any number of pictures, written as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from iouaware.inference.formats import Form, PredictionWriter, to_header
+from iouaware.inference.predictor import Predictor
+from iouaware.inference.selection import check_thresholds, resolve_alpha
+from iouaware.inference.sources import Source, list_sources, read_sources
+from iouaware.structures import ImageArray
+
+
+def predict_folder(
+    predictor: Predictor,
+    sources: Sequence[str | Path],
+    out: Path,
+    form: Form = "iouaware",
+    *,
+    draw: bool = True,
+    alpha: float | None = None,
+    score_threshold: float | None = None,
+    min_iou: float = 0.0,
+    max_detections: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Path:
+    """Predict on files, folders, globs and videos; write ``predictions.json`` and pictures.
+
+    Memory does not grow with the number of pictures.
+
+    Args:
+        predictor: the model.
+        sources: as the user wrote them.
+        out: folder to write into; made if need be.
+        form: of ``predictions.json``; with ``yolo`` also ``labels/*.txt``.
+        draw: also write every picture with its boxes.
+        alpha: as in ``predict``.
+        score_threshold: as in ``predict``.
+        min_iou: as in ``predict``.
+        max_detections: as in ``predict``.
+        progress: called with pictures done and their number, None where videos hide it.
+
+    Returns:
+        The path of ``predictions.json``.
+
+    Raises:
+        DatasetError: a source is missing, is no picture, or cannot be read.
+        ConfigError: ``min_iou`` is asked of a model without a trained IoU branch.
+        ValueError: a value lies outside its range.
+    """
+    listed = list_sources(sources)
+    total = None if any(source.is_video for source in listed) else len(listed)
+    alpha = resolve_alpha(predictor.info, alpha)
+    if score_threshold is None:
+        score_threshold = predictor.info.score_threshold(alpha)
+    check_thresholds(predictor.info, score_threshold, min_iou)
+    names: list[Source] = []  # of the pictures read and not yet answered: one batch
+
+    def pictures() -> Iterator[tuple[str | None, ImageArray]]:
+        for source, image in read_sources(listed):
+            names.append(source)
+            yield source.path.as_posix(), image
+
+    out.mkdir(parents=True, exist_ok=True)
+    header = to_header(predictor.name, predictor.class_names, alpha, score_threshold)
+    with PredictionWriter(out, form, header) as writer:
+        answers = predictor.stream(pictures(), alpha, score_threshold, min_iou, max_detections)
+        for done, found in enumerate(answers, start=1):
+            source = names.pop(0)
+            writer.add(found, source.name)
+            if draw:
+                path = out / drawn_name(source.name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                found.save(path)
+            if progress is not None:
+                progress(done, total)
+    return writer.path
+
+
+def drawn_name(name: str) -> str:
+    """Return the file name of a drawn picture: JPEG and PNG keep theirs, others get ``.jpg``."""
+    return name if name.lower().endswith((".jpg", ".jpeg", ".png")) else f"{name}.jpg"

@@ -1,0 +1,208 @@
+"""Detections as files: the project's own JSON, COCO results, YOLO lines, Label Studio tasks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
+
+from iouaware.inference.scoring import FORMULA
+
+if TYPE_CHECKING:
+    from iouaware.inference.detections import Detections
+
+Form = Literal["iouaware", "coco", "yolo", "labelstudio"]
+FORMS: tuple[str, ...] = get_args(Form)
+
+
+def to_entry(found: Detections) -> dict[str, Any]:
+    """Return the entry of one picture in ``predictions.json``: boxes in px, sorted by score."""
+    return {
+        "file": found.file,
+        "width": found.width,
+        "height": found.height,
+        "detections": [
+            {
+                "label": int(found.labels[row]),
+                "name": found.class_names[found.labels[row]],
+                "category_id": found.category_ids[found.labels[row]],
+                "box": [round(float(value), 3) for value in found.boxes[row]],
+                **_three_numbers(found, row),
+            }
+            for row in range(len(found))
+        ],
+    }
+
+
+def to_header(
+    model: str, class_names: tuple[str, ...], alpha: float, score_threshold: float
+) -> dict[str, Any]:
+    """Return what ``predictions.json`` says once, before its ``images``."""
+    return {
+        "model": model,
+        "classes": list(class_names),
+        "formula": FORMULA,
+        "alpha": alpha,
+        "score_threshold": score_threshold,
+    }
+
+
+def to_coco_results(found: Detections, image_id: int) -> list[dict[str, Any]]:
+    """Return one COCO result a detection; ``bbox`` is x y width height in px.
+
+    ``class_score`` and ``predicted_iou`` stand beside COCO's own keys, whose readers skip them.
+    """
+    results = []
+    for row in range(len(found)):
+        x1, y1, x2, y2 = (float(value) for value in found.boxes[row])
+        results.append(
+            {
+                "image_id": image_id,
+                "category_id": found.category_ids[found.labels[row]],
+                "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)],
+                **_three_numbers(found, row),
+            }
+        )
+    return results
+
+
+def to_yolo_lines(found: Detections) -> list[str]:
+    """Return a line a detection: label, centre x, centre y, width, height (0..1), S."""
+    lines = []
+    for row in range(len(found)):
+        x1, y1, x2, y2 = (float(value) for value in found.boxes[row])
+        fractions = (
+            (x1 + x2) / 2 / found.width,
+            (y1 + y2) / 2 / found.height,
+            (x2 - x1) / found.width,
+            (y2 - y1) / found.height,
+        )
+        numbers = " ".join(f"{value:.6f}" for value in (*fractions, float(found.scores[row])))
+        lines.append(f"{found.labels[row]} {numbers}")
+    return lines
+
+
+def to_label_studio_task(found: Detections, model: str) -> dict[str, Any]:
+    """Return a Label Studio task with the detections as its pre-annotation.
+
+    Boxes are in percent of the picture, as Label Studio counts; the labelling configuration is
+    expected to call the picture ``image`` and the rectangles ``label``.
+    """
+    result = []
+    for row in range(len(found)):
+        x1, y1, x2, y2 = (float(value) for value in found.boxes[row])
+        numbers = _three_numbers(found, row)
+        result.append(
+            {
+                "id": f"box{row + 1}",
+                "type": "rectanglelabels",
+                "from_name": "label",
+                "to_name": "image",
+                "original_width": found.width,
+                "original_height": found.height,
+                "image_rotation": 0,
+                "value": {
+                    "x": round(100 * x1 / found.width, 5),
+                    "y": round(100 * y1 / found.height, 5),
+                    "width": round(100 * (x2 - x1) / found.width, 5),
+                    "height": round(100 * (y2 - y1) / found.height, 5),
+                    "rotation": 0,
+                    "rectanglelabels": [found.class_names[found.labels[row]]],
+                },
+                "score": numbers["score"],
+                "meta": {key: numbers[key] for key in ("class_score", "predicted_iou")},
+            }
+        )
+    best = round(float(found.scores.max()), 6) if len(found) else 0.0
+    return {
+        "data": {"image": found.file},
+        "predictions": [{"model_version": model, "score": best, "result": result}],
+    }
+
+
+class PredictionWriter:
+    """Writes ``predictions.json`` picture by picture, so that any number of them fits.
+
+    Used in a ``with`` statement; the file appears when all is written, and not at all when an
+    error ends the statement. ``coco`` and ``labelstudio`` give it their own form; with ``yolo``
+    ``labels/NAME.txt`` is written for every picture beside the project's own form.
+    """
+
+    def __init__(self, out: Path, form: Form, header: dict[str, Any]) -> None:
+        """Prepare to write.
+
+        Args:
+            out: an existing folder.
+            form: one of ``FORMS``.
+            header: from ``to_header``.
+
+        Raises:
+            ValueError: no such form.
+        """
+        if form not in FORMS:
+            raise ValueError(f"format is {form!r}, expected one of {', '.join(FORMS)}")
+        self.path = out / "predictions.json"
+        self._part = out / "predictions.json.part"
+        self._form = form
+        self._header = header
+        self._file: IO[str] | None = None
+        self._images = 0
+        self._items = 0
+
+    def __enter__(self) -> Self:
+        """Open the file under a name of its own."""
+        self._file = self._part.open("w", encoding="utf-8")
+        if self._form in ("iouaware", "yolo"):
+            self._file.write(json.dumps(self._header, ensure_ascii=False)[:-1] + ', "images": ')
+        self._file.write("[")
+        return self
+
+    def add(self, found: Detections, name: str) -> None:
+        """Write the detections of the next picture; ``name`` is its relative name under ``out``."""
+        self._images += 1
+        if self._form == "coco":
+            for result in to_coco_results(found, self._images):
+                self._write({**result, "file_name": found.file})
+        elif self._form == "labelstudio":
+            self._write(to_label_studio_task(found, str(self._header["model"])))
+        else:
+            self._write(to_entry(found))
+        if self._form == "yolo":
+            text = "".join(f"{line}\n" for line in to_yolo_lines(found))
+            path = (self.path.parent / "labels" / name).with_suffix(".txt")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def _write(self, item: dict[str, Any]) -> None:
+        if self._file is None:
+            raise ValueError("the writer is not open: use it in a with statement")
+        self._file.write((",\n" if self._items else "\n") + json.dumps(item, ensure_ascii=False))
+        self._items += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish the file and give it its name, or drop it after an error."""
+        if self._file is None:
+            return
+        if kind is None:
+            self._file.write("\n]}\n" if self._form in ("iouaware", "yolo") else "\n]\n")
+        self._file.close()
+        if kind is None:
+            self._part.replace(self.path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+
+def _three_numbers(found: Detections, row: int) -> dict[str, float | None]:
+    """Return S, p and predicted IoU of a detection; the last null without an IoU branch."""
+    iou = found.predicted_iou
+    return {
+        "score": round(float(found.scores[row]), 6),
+        "class_score": round(float(found.class_scores[row]), 6),
+        "predicted_iou": None if iou is None else round(float(iou[row]), 6),
+    }
