@@ -1,0 +1,117 @@
+"""The one file to pass on: weights as safetensors, everything else in its header.
+
+Nothing here runs code from a file, and nothing half-written is ever left under the final name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from iouaware.config import build_config
+from iouaware.errors import CheckpointError, ConfigError
+from iouaware.model.detector import Detector
+from iouaware.model.weight_files import (
+    HEADER_FORMAT,
+    HEADER_KEY,
+    MODEL_FILE,
+    find_model_file,
+    read_model_info,
+    read_state_dict,
+)
+from iouaware.structures import ModelInfo
+
+__all__ = ["MODEL_FILE", "read_model", "read_model_info", "write_model", "write_model_info"]
+
+
+def write_model(path: Path, detector: Detector, info: ModelInfo) -> None:
+    """Write weights and header in one file, replacing an older one in a single move.
+
+    Args:
+        path: the file; its folder must exist.
+        detector: the network, on any device.
+        info: names, ids, alpha, thresholds, settings.
+
+    Raises:
+        CheckpointError: the file cannot be written; an older one is left as it was.
+        ValueError: info speaks of another number of classes than the network has.
+    """
+    if len(info.class_names) != detector.num_classes:
+        raise ValueError(
+            f"info names {len(info.class_names)} classes, the network has {detector.num_classes}"
+        )
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()
+    }
+    header = _header(info)
+    _replace(path, lambda partial: save_file(tensors, partial, metadata=header))
+
+
+def read_model(path: Path) -> tuple[Detector, ModelInfo]:
+    """Read a network, in evaluation mode on the CPU, and what its file says about it.
+
+    Args:
+        path: a model file or a run folder.
+
+    Raises:
+        CheckpointError: no model there, damaged, or its settings do not fit this version.
+    """
+    file = find_model_file(path)
+    info = read_model_info(file)
+    try:
+        config = build_config(info.config, where=str(file))
+        detector = Detector(config.model, len(info.class_names), mean=info.mean, std=info.std)
+        detector.load_state_dict(read_state_dict(file))
+    except (ConfigError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{file}: its settings and weights do not fit this version: {reason}"
+        ) from error
+    return detector.eval(), info
+
+
+def write_model_info(path: Path, info: ModelInfo) -> None:
+    """Replace the header of a model file; the weights stay byte for byte.
+
+    Args:
+        path: a model file or a run folder.
+        info: the new header; class names must be those of the file.
+
+    Raises:
+        CheckpointError: no model there, or it cannot be written; the old file is left as it was.
+        ValueError: info names other classes than the file.
+    """
+    file = find_model_file(path)
+    before = read_model_info(file)
+    if before.class_names != info.class_names:
+        raise ValueError(
+            f"info names the classes {list(info.class_names)}, {file} has "
+            f"{list(before.class_names)}"
+        )
+    tensors = load_file(file)
+    _replace(file, lambda partial: save_file(tensors, partial, metadata=_header(info)))
+
+
+def _header(info: ModelInfo) -> dict[str, str]:
+    values = {"format": HEADER_FORMAT, **asdict(info)}
+    return {HEADER_KEY: json.dumps(values, ensure_ascii=False, allow_nan=False)}
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """Write beside the final name, then move there in one step."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        write(partial)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{path}: the model could not be written ({reason}); free space or choose another "
+            "folder"
+        ) from error

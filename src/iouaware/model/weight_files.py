@@ -1,0 +1,141 @@
+"""Reading weight files: tensors only, nothing is unpickled into code."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from iouaware.errors import CheckpointError
+from iouaware.structures import ModelInfo
+
+MODEL_FILE = "model.safetensors"
+HEADER_KEY = "iouaware"
+HEADER_FORMAT = 1
+
+StateDict = dict[str, Tensor]
+
+
+def find_model_file(path: Path) -> Path:
+    """Return the model file that a path means: the file itself, or the one in a run folder.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    file = path / MODEL_FILE if path.is_dir() else path
+    if not file.is_file():
+        expected = f"a run folder holds {MODEL_FILE}" if path.is_dir() else "a file or a run folder"
+        raise CheckpointError(f"{path}: no model found; expected {expected}")
+    return file
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """Read the tensors of a safetensors file or of one written by ``torch.save``.
+
+    A dictionary that wraps them (``state_dict``, ``model``) is looked into.
+
+    Raises:
+        CheckpointError: no such file, damaged, or more than tensors in it.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected weights (.safetensors or .pth)")
+    values: Any
+    try:
+        if path.suffix == ".safetensors":
+            values = load_file(path)
+        else:
+            values = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: holds more than tensors, and loading it could run code; expected a state "
+            "dict: save model.state_dict() alone, or as .safetensors"
+        ) from error
+    except (OSError, RuntimeError, EOFError, SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: damaged or no weights file ({_one_line(error)})") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(values, dict) and isinstance(values.get(wrapper), dict):
+            values = values[wrapper]
+    if not isinstance(values, dict) or not values:
+        raise CheckpointError(f"{path}: found {type(values).__name__}, expected a state dict")
+    strangers = [key for key, value in values.items() if not isinstance(value, Tensor)]
+    if strangers:
+        raise CheckpointError(
+            f"{path}: {strangers[0]} is no tensor; expected a state dict, names and tensors alone"
+        )
+    return {str(key).removeprefix("module."): value for key, value in values.items()}
+
+
+def is_own_model(path: Path) -> bool:
+    """Tell whether a file carries this package's header."""
+    return path.suffix == ".safetensors" and HEADER_KEY in _read_metadata(path)
+
+
+def read_model_info(path: Path) -> ModelInfo:
+    """Read what a model says about itself, from the header alone.
+
+    Args:
+        path: a model file or a run folder.
+
+    Raises:
+        CheckpointError: no model there, written by another program, or damaged.
+    """
+    file = find_model_file(path)
+    text = _read_metadata(file).get(HEADER_KEY)
+    if text is None:
+        raise CheckpointError(
+            f"{file}: has no header of this package; expected a {MODEL_FILE} that training wrote"
+        )
+    try:
+        values = json.loads(text)
+        found = values["format"]
+        if found != HEADER_FORMAT:
+            raise CheckpointError(
+                f"{file}: header format {found}, this version reads {HEADER_FORMAT}; "
+                "update iouaware"
+            )
+        return _build_info(values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file}: damaged header ({_one_line(error)})") from error
+
+
+def _read_metadata(file: Path) -> dict[str, str]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{file}: damaged or no safetensors file ({_one_line(error)})"
+        ) from error
+
+
+def _build_info(values: dict[str, Any]) -> ModelInfo:
+    info = ModelInfo(
+        class_names=tuple(str(name) for name in values["class_names"]),
+        category_ids=tuple(int(number) for number in values["category_ids"]),
+        alpha=float(values["alpha"]),
+        score_thresholds={str(k): float(v) for k, v in values["score_thresholds"].items()},
+        has_iou=bool(values["has_iou"]),
+        config=dict(values["config"]),
+        mean=_triple(values["mean"]),
+        std=_triple(values["std"]),
+    )
+    if len(info.class_names) != len(info.category_ids):
+        raise ValueError(
+            f"{len(info.class_names)} class names and {len(info.category_ids)} category ids"
+        )
+    return info
+
+
+def _triple(values: list[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
