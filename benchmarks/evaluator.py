@@ -1,0 +1,152 @@
+"""COCO metrics beside pycocotools: 2,000 pictures with 100 boxes and 100 detections each.
+
+Command: ``python benchmarks/evaluator.py [--quick]``. Takes about two minutes, with ``--quick``
+one. Prints a table and writes ``benchmarks/results/evaluator.json``.
+
+Each is timed from arrays to AP, taken in turn; the ratio is the median over the rounds. The figures
+must agree to 1e-6, else the script ends with an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from iouaware import runtime
+from iouaware.data.dataset import Dataset
+from iouaware.evaluation.coco_metrics import CocoEvaluator
+from iouaware.evaluation.detection_table import DetectionTable
+
+RESULT = Path(__file__).parent / "results" / "evaluator.json"
+IMAGES, BOXES, CLASSES, SIDE = 2000, 100, 20, 1000
+TOLERANCE = 1e-6
+
+
+def main() -> int:
+    """Time both, compare their figures, write the result; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="one round instead of three")
+    rounds = 1 if parser.parse_args().quick else 3
+    dataset, found = draw_case(np.random.default_rng(0))
+    seconds: dict[str, list[float]] = {"iouaware": [], "pycocotools": []}
+    figures = {}
+    for _ in range(rounds):
+        for name, run in (("iouaware", run_ours), ("pycocotools", run_pycocotools)):
+            started = time.perf_counter()
+            figures[name] = run(dataset, found)
+            seconds[name].append(round(time.perf_counter() - started, 4))
+    difference = float(np.abs(figures["iouaware"] - figures["pycocotools"]).max())
+    if difference > TOLERANCE:
+        print(f"figures differ by {difference}: {figures}", file=sys.stderr)
+        return 1
+    pairs = zip(seconds["pycocotools"], seconds["iouaware"], strict=True)
+    ratio = statistics.median(theirs / ours for theirs, ours in pairs)
+    result = {
+        **runtime.environment_record(),
+        "settings": {
+            "what": f"{IMAGES:,} pictures, {BOXES} boxes and detections each",
+            "images": IMAGES,
+            "boxes": BOXES,
+            "classes": CLASSES,
+        },
+        "speedup": {"pycocotools": round(ratio, 1)},
+        "largest_difference": difference,
+        "seconds": seconds,
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    for name, values in seconds.items():
+        print(f"{name:12} {statistics.median(values):8.2f} s")
+    print(f"speedup: pycocotools {ratio:.1f}; the figures agree to {difference:.1e}")
+    return 0
+
+
+def draw_case(rng: np.random.Generator) -> tuple[Dataset, DetectionTable]:
+    """Return true boxes, some of them crowds, and detections near them with tied scores."""
+    total = IMAGES * BOXES
+    corners = rng.uniform(0, 0.8 * SIDE, (total, 2))
+    sizes = rng.lognormal(4, 0.8, (total, 2)).clip(4, 0.2 * SIDE)
+    boxes = np.concatenate([corners, corners + sizes], axis=1).astype(np.float32)
+    labels = rng.integers(0, CLASSES, total)
+    dataset = Dataset(
+        format="coco",
+        root=Path(),
+        split="val",
+        class_names=tuple(f"class {label}" for label in range(CLASSES)),
+        category_ids=tuple(range(1, CLASSES + 1)),
+        file_names=np.array([f"{index}.jpg" for index in range(IMAGES)]),
+        image_wh=np.full((IMAGES, 2), SIDE, np.int32),
+        offsets=np.arange(0, total + 1, BOXES),
+        boxes=boxes,
+        labels=labels,
+        ignored=rng.random(total) < 0.02,
+        areas=(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]),
+    )
+    moved = boxes + rng.normal(0, 0.1, boxes.shape) * np.tile(sizes, 2)
+    moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 1)
+    found = DetectionTable(
+        image_index=np.repeat(np.arange(IMAGES), BOXES),
+        boxes=moved.astype(np.float32),
+        labels=np.where(rng.random(total) < 0.1, rng.integers(0, CLASSES, total), labels),
+        scores=rng.random(total).round(2).astype(np.float32),
+    )
+    return dataset, found
+
+
+def run_ours(dataset: Dataset, found: DetectionTable) -> Any:
+    """Return AP, AP50, AP75 and AP by size."""
+    metrics = CocoEvaluator(dataset).evaluate(found)
+    names = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+    return np.array([getattr(metrics, name) for name in names], np.float64)
+
+
+def run_pycocotools(dataset: Dataset, found: DetectionTable) -> Any:
+    """Return the same figures from pycocotools."""
+    images = np.repeat(np.arange(len(dataset)), np.diff(dataset.offsets))
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": index + 1, "width": SIDE, "height": SIDE} for index in range(IMAGES)],
+        "categories": [{"id": label + 1, "name": str(label)} for label in range(CLASSES)],
+        "annotations": [
+            {
+                "id": number + 1,
+                "image_id": int(images[number]) + 1,
+                "category_id": int(dataset.labels[number]) + 1,
+                "bbox": as_xywh(dataset.boxes[number]).tolist(),
+                "area": float(dataset.areas[number]),
+                "iscrowd": int(dataset.ignored[number]),
+            }
+            for number in range(len(dataset.boxes))
+        ],
+    }
+    rows = np.column_stack(
+        [found.image_index + 1, as_xywh(found.boxes), found.scores, found.labels + 1]
+    ).astype(np.float64)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        judged = COCOeval(truth, truth.loadRes(rows), "bbox")
+        judged.evaluate()
+        judged.accumulate()
+        judged.summarize()
+    return np.array(judged.stats[:6], np.float64)
+
+
+def as_xywh(boxes: Any) -> Any:
+    """Turn x1 y1 x2 y2 into x y width height, [..., 4]."""
+    boxes = np.asarray(boxes, np.float64)
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

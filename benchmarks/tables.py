@@ -1,0 +1,214 @@
+"""The tables of README and docs, as Markdown, from the result files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Entry = dict[str, Any]
+Results = dict[str, dict[str, Any]]
+DEMO = "demo"
+HEADS = {
+    "real-sets": (
+        "set", "pictures", "size", "minutes", "AP at alpha 1", "alpha", "AP at alpha",
+        "held-out gain, 95 %", "localisation oracle",
+    ),
+    "real-sets-ap": ("set", "part", "alpha", "AP", "AP50", "AP75", "AP90", "held-out gain, 95 %"),
+    "real-sets-fit": (
+        "set", "localisation oracle", "any-class oracle", "share of the gap",
+        "recall at precision 95 %, IoU 0.75", "correlation", "false alarms per empty picture",
+    ),
+    "runs": ("set", "command", "seed", "size", "boxes", "minutes", "commit", "machine"),
+    "speed": ("what", "ours", "theirs", "ratio"),
+    "training": ("contestant", "pictures a second, median", "slowest to fastest"),
+    "evaluator": ("evaluator", "seconds, median", "fastest to slowest"),
+}  # fmt: skip
+HEADS["demo"] = HEADS["real-sets"]
+
+
+def render_table(name: str, results: Results) -> str:
+    """Return the table of that name; a row of dashes where nothing was measured yet."""
+    head = HEADS[name]
+    rows = list(ROWS[name](results)) or [("not measured yet", *["-"] * (len(head) - 1))]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def percent(value: float | None) -> str:
+    """Write a share of 1 in percent."""
+    return "n/a" if value is None else f"{100 * value:.1f}"
+
+
+def signed(value: float | None) -> str:
+    """Write a difference in percent with its sign."""
+    return "n/a" if value is None else f"{100 * value:+.1f}"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Write a plain number."""
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def gain_text(sweep: Entry) -> str:
+    """Write the held-out gain with its interval, and whether it is proven."""
+    held_out = sweep["held_out"]
+    low, high = held_out["ci95"] or (None, None)
+    text = f"{signed(held_out['gain'])} [{signed(low)}, {signed(high)}]"
+    return text if held_out["proven"] else f"{text} not proven"
+
+
+def at_alpha(sweep: Entry, metric: str, alpha: float) -> float | None:
+    """Return a metric of the sweep at one of its alphas."""
+    distances = [abs(value - alpha) for value in sweep["alphas"]]
+    value: float | None = sweep[metric][distances.index(min(distances))]
+    return value
+
+
+def minutes(entry: Entry) -> str:
+    """Write the wall time of a run."""
+    return number(entry["environment"]["seconds"] / 60, 0)
+
+
+def real_sets(results: Results) -> Iterable[tuple[str, Entry]]:
+    """Go through the real data sets among the experiments."""
+    entries = results.get("experiments", {})
+    return ((name, entry) for name, entry in entries.items() if name != DEMO)
+
+
+def summary_row(name: str, entry: Entry) -> Sequence[str]:
+    """Return one line a set: what it took and what it gave."""
+    sweep, pictures = entry["sweep"], entry["pictures"]
+    alpha = sweep["held_out"]["alpha"]
+    counts = " / ".join(str(pictures[part]) for part in ("train", "val", "test") if pictures[part])
+    return (
+        name,
+        counts,
+        f"{entry['image_size']} px",
+        minutes(entry),
+        percent(at_alpha(sweep, "AP", 1.0)),
+        number(alpha, 1),
+        percent(at_alpha(sweep, "AP", alpha)),
+        gain_text(sweep),
+        percent(entry["evaluation"]["oracle"]["localisation"]["AP"]),
+    )
+
+
+def summary_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return the README's table of real sets."""
+    return [summary_row(name, entry) for name, entry in real_sets(results)]
+
+
+def demo_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return the same line for the demo."""
+    entries = results.get("experiments", {})
+    return [summary_row(DEMO, entries[DEMO])] if DEMO in entries else []
+
+
+def ap_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return two lines a set: alpha 1, and the alpha that was chosen."""
+    for name, entry in real_sets(results):
+        sweep = entry["sweep"]
+        part = str(entry["evaluation"]["split"])
+        for alpha, gain in ((1.0, ""), (sweep["held_out"]["alpha"], gain_text(sweep))):
+            values = [percent(at_alpha(sweep, m, alpha)) for m in ("AP", "AP50", "AP75", "AP90")]
+            yield (name, part, number(alpha, 1), *values, gain)
+
+
+def fit_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return oracles, recall, correlation and false alarms."""
+    for name, entry in real_sets(results):
+        evaluation, sweep = entry["evaluation"], entry["sweep"]
+        oracle, first = evaluation["oracle"], at_alpha(sweep, "AP", 1.0)
+        ceiling, half = oracle["localisation"]["AP"], at_alpha(sweep, "AP", 0.5)
+        share = None
+        if first is not None and half is not None and ceiling is not None:
+            share = (half - first) / (ceiling - first) if ceiling - first >= 0.01 else None
+        yield (
+            name,
+            percent(ceiling),
+            percent(oracle["any_class"]["AP"]),
+            number(share),
+            percent(evaluation["recall_at_precision"]["0.95"]["0.75"]),
+            number(evaluation["correlation"]["predicted_iou"]["pearson"]),
+            number(evaluation["false_alarms_per_empty_image"]),
+        )
+
+
+def run_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return what was run, with what."""
+    for name, entry in results.get("experiments", {}).items():
+        environment = entry["environment"]
+        machine = environment["machine"]
+        yield (
+            name,
+            f"`{environment['command']}`",
+            str(entry["seed"]),
+            f"{entry['image_size']} px",
+            " / ".join(str(v) for v in entry["pictures"].values() if v) + " pictures",
+            minutes(entry),
+            short_commit(environment),
+            f"{machine['processor']}, {machine['cores']} cores",
+        )
+
+
+def short_commit(environment: Entry) -> str:
+    """Write the commit in seven characters, with "+" where files differed."""
+    commit = str(environment.get("commit") or "n/a")
+    return commit[:7] + ("+" if commit.endswith("+") else "")
+
+
+def training_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return pictures a second of each contestant."""
+    for name, rate in results.get("training", {}).get("pictures_per_second", {}).items():
+        spread = f"{number(rate['slowest'])} to {number(rate['fastest'])}"
+        yield name, number(rate["median"]), spread
+
+
+def evaluator_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return the seconds of each evaluator."""
+    for name, values in results.get("evaluator", {}).get("seconds", {}).items():
+        spread = f"{number(min(values))} to {number(max(values))}"
+        yield name, number(sorted(values)[len(values) // 2]), spread
+
+
+def speed_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return one line a comparison; above 1 we are faster."""
+    if "training" in results:
+        training = results["training"]
+        rates, speedup = training["pictures_per_second"], training["speedup"]
+        settings = training["settings"]
+        at = f"{settings['image_size']} px, batch {settings['batch_size']}"
+        pairs = (
+            (f"training, ResNet-18, {at}", "iouaware", "torchvision", "torchvision"),
+            (
+                "the same, both with our allocator setting",
+                "iouaware",
+                "torchvision, our allocator",
+                "torchvision_with_our_allocator",
+            ),
+            (f"training, `small` beside it, {at}", "small", "torchvision", "small"),
+        )
+        for what, ours, theirs, key in pairs:
+            rate = [f"{number(rates[name]['median'])} pictures/s" for name in (ours, theirs)]
+            yield what, *rate, number(speedup[key])
+    if "evaluator" in results:
+        evaluator = results["evaluator"]
+        seconds = evaluator["seconds"]
+        medians = [sorted(v)[len(v) // 2] for v in (seconds["iouaware"], seconds["pycocotools"])]
+        yield (
+            f"COCO metrics, {evaluator['settings']['what']}",
+            *(f"{number(value)} s" for value in medians),
+            number(evaluator["speedup"]["pycocotools"], 1),
+        )
+
+
+ROWS = {
+    "real-sets": summary_rows,
+    "demo": demo_rows,
+    "real-sets-ap": ap_rows,
+    "real-sets-fit": fit_rows,
+    "runs": run_rows,
+    "speed": speed_rows,
+    "training": training_rows,
+    "evaluator": evaluator_rows,
+}
