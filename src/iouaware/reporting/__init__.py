@@ -1,0 +1,1 @@
+"""The page that explains a run, and its model card."""

@@ -1,0 +1,194 @@
+"""What to do next: each rule looks at one kind of loss, and the largest losses come first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from iouaware.reporting.facts import Facts
+from iouaware.reporting.judging import Kind
+from iouaware.reporting.numerals import counted, is_number, percent, points
+from iouaware.reporting.words import FEW_BOXES
+
+MOST_STEPS = 3
+TIGHT_IOU = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One piece of advice.
+
+    Attributes:
+        text: what to do and why.
+        command: to paste, or empty.
+        share: how much is lost to this, as a share of all objects; orders the steps.
+    """
+
+    text: str
+    command: str
+    share: float
+
+
+def advise(facts: Facts) -> list[Step]:
+    """Return at most three steps, the one that promises most first; never none."""
+    if not facts.boxes:
+        return [Step("Evaluate on pictures that have boxes.", "", 1.0)]
+    if not facts.hits:
+        return [_learn_by_heart(facts)]
+    rules = (_train_longer, _rare_class, _misses, _loose, _false_alarms, _confusions, _ranking)
+    steps = sorted(
+        (step for rule in rules if (step := rule(facts)) is not None), key=lambda s: -s.share
+    )[:MOST_STEPS]
+    return steps or [
+        Step(
+            "No single weakness stands out. Try it on pictures of your own.",
+            "iouaware predict RUN PICTURES",
+            0.0,
+        )
+    ]
+
+
+def _learn_by_heart(facts: Facts) -> Step:
+    return Step(
+        "See first whether it can learn eight pictures by heart, and look at first_batch.jpg: "
+        "boxes that do not lie on the objects there are a fault in the annotations.",
+        f"iouaware train {facts.data_name} --overfit 8",
+        1.0,
+    )
+
+
+def _train_longer(facts: Facts) -> Step | None:
+    """AP was still rising at the end: by at least half a point over the last third."""
+    curve = facts.files.series("AP")
+    if len(curve) < 3:
+        return None
+    before = max(value for _, value in curve[: -max(1, len(curve) // 3)])
+    rise = curve[-1][1] - before
+    if rise < 0.005:
+        return None
+    epochs = round(2 * curve[-1][0])
+    return Step(
+        f"AP was still rising when training ended, by {points(rise)} points in the last third of "
+        "its validations. Train longer.",
+        f"iouaware train {facts.data_name} --epochs {epochs}",
+        min(1.0, 5 * rise),
+    )
+
+
+def _rare_class(facts: Facts) -> Step | None:
+    rare = [row for row in facts.classes() if 0 < row.boxes < FEW_BOXES and (row.ap or 0) < 0.3]
+    if not rare:
+        return None
+    names = ", ".join(row.name for row in rare[:3]) + (" and others" if len(rare) > 3 else "")
+    return Step(
+        f"Add pictures of {names}: fewer than {FEW_BOXES} boxes here and a low AP.",
+        "",
+        len(rare) / len(facts.class_boxes) / 2,
+    )
+
+
+def _misses(facts: Facts) -> Step | None:
+    share = len(facts.misses) / facts.boxes
+    if share < 0.1:
+        return None
+    lost = np.array([_side(facts, miss.image, miss.truth) for miss in facts.misses])
+    hits = facts.shown.of_kind(Kind.HIT)
+    found = np.array(
+        [_side(facts, int(i), int(t)) for i, t in zip(hits.image, hits.truth, strict=True)]
+    )
+    text = f"{counted(len(facts.misses), 'object')} of {facts.boxes:,} are missed"
+    if np.median(lost) < 0.6 * np.median(found):
+        return Step(
+            f"{text}, the small ones above all (middle size {np.median(lost):.0f} px against "
+            f"{np.median(found):.0f} px of those found). Train at a larger size.",
+            f"iouaware train {facts.data_name} --image-size {_larger_size(facts)}",
+            share,
+        )
+    names = Counter(facts.info.class_names[miss.label] for miss in facts.misses)
+    name, number = names.most_common(1)[0]
+    return Step(
+        f"{text}, most of them {name} ({number:,}). Look at them below; add pictures like those.",
+        "",
+        share,
+    )
+
+
+def _loose(facts: Facts) -> Step | None:
+    iou = facts.shown.of_kind(Kind.HIT).iou
+    share = float((iou < TIGHT_IOU).mean())
+    if share < 0.3:
+        return None
+    return Step(
+        f"{percent(share, 0)} % of the boxes that hit overlap their object by less than "
+        f"{TIGHT_IOU}. Look at “sure but loose” below: where the true boxes are drawn "
+        "badly, mend those; else train at a larger size.",
+        f"iouaware train {facts.data_name} --image-size {_larger_size(facts)}",
+        share / 2,
+    )
+
+
+def _false_alarms(facts: Facts) -> Step | None:
+    alarms = facts.shown.counts[Kind.BACKGROUND]
+    share = alarms / max(len(facts.shown), 1)
+    if share < 0.1:
+        return None
+    return Step(
+        f"{counted(alarms, 'box', 'boxes')} of {len(facts.shown):,} drawn are on nothing. Some may "
+        "be objects that nobody marked: look at them below. Add pictures without objects.",
+        f"iouaware train {facts.data_name} --empty FOLDER",
+        share,
+    )
+
+
+def _confusions(facts: Facts) -> Step | None:
+    confused = facts.shown.of_kind(Kind.CONFUSED)
+    share = len(confused) / facts.boxes
+    if share < 0.05:
+        return None
+    pairs = Counter(
+        (int(facts.dataset.target(int(image)).labels[truth]), int(label))
+        for image, truth, label in zip(confused.image, confused.truth, confused.labels, strict=True)
+    )
+    (meant, called), number = pairs.most_common(1)[0]
+    names = facts.info.class_names
+    return Step(
+        f"{counted(len(confused), 'box', 'boxes')} bear the wrong class; {names[meant]} is called "
+        f"{names[called]} {counted(number, 'time')}. Check their labels, or add pictures of both.",
+        "",
+        share,
+    )
+
+
+def _ranking(facts: Facts) -> Step | None:
+    gap = facts.localisation_gap
+    own, base = (
+        facts.evaluation.get("AP"),
+        (facts.evaluation.get("baseline") or {}).get("AP"),
+    )
+    if not facts.info.has_iou or gap is None or not is_number(own) or not is_number(base):
+        return None
+    left = gap - (float(own) - float(base))
+    if left < 0.05:
+        return None
+    return Step(
+        f"Knowing better how well each box fits could still buy up to {points(left)} AP "
+        "(the localisation oracle). More training pictures help the IoU branch most.",
+        "",
+        left,
+    )
+
+
+def _side(facts: Facts, image: int, truth: int) -> float:
+    """Return sqrt(width x height) of an object, original px."""
+    x1, y1, x2, y2 = facts.dataset.target(image).boxes[truth]
+    return float(np.sqrt(max((x2 - x1) * (y2 - y1), 0.0)))
+
+
+def _larger_size(facts: Facts) -> int:
+    size = (facts.info.config.get("data") or {}).get("image_size")
+    longest = max(size) if isinstance(size, list | tuple) else size
+    if not isinstance(longest, int):
+        return 640
+    return next((n for n in (416, 512, 640, 800, 1024, 1280) if n > longest), longest + 320)

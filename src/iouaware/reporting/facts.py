@@ -1,0 +1,211 @@
+"""All that the words, charts and pictures of the report are made from, gathered once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iouaware.config import InferenceConfig
+from iouaware.data.dataset import Dataset
+from iouaware.reporting.judging import Judged, Kind, Miss, find_misses, judge_detections
+from iouaware.reporting.numerals import is_number
+from iouaware.reporting.run_files import RunFiles
+from iouaware.structures import Candidates, IntArray, ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFacts:
+    """One row of the class table.
+
+    Attributes:
+        name: of the class.
+        boxes: true boxes, ignored ones left out.
+        ap: at the chosen alpha; None where there is none.
+        ap_base: at alpha 1.
+        found: objects hit at the display threshold.
+        false_alarms: boxes drawn that hit nothing.
+        mean_iou: of the hits, None without any.
+    """
+
+    name: str
+    boxes: int
+    ap: float | None
+    ap_base: float | None
+    found: int
+    false_alarms: int
+    mean_iou: float | None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the objects that were found."""
+        return self.found / self.boxes if self.boxes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A run in numbers.
+
+    Attributes:
+        dataset: the truth that was compared with.
+        evaluation: evaluation.json.
+        sweep: sweep.json.
+        info: the model's header.
+        files: what the run folder tells.
+        alpha: at which the evaluation was made.
+        threshold: on S, for display at this alpha.
+        judged: all detections at alpha, with verdicts.
+        shown: those at or above the threshold.
+        misses: objects that no shown detection hit.
+        class_boxes: [K] true boxes, ignored ones left out.
+    """
+
+    dataset: Dataset
+    evaluation: dict[str, Any]
+    sweep: dict[str, Any]
+    info: ModelInfo
+    files: RunFiles
+    alpha: float
+    threshold: float
+    judged: Judged
+    shown: Judged
+    misses: tuple[Miss, ...]
+    class_boxes: IntArray
+
+    @property
+    def boxes(self) -> int:
+        """Number of objects that count."""
+        return int(self.class_boxes.sum())
+
+    @property
+    def hits(self) -> int:
+        """Number of objects found at the display threshold."""
+        return self.shown.counts[Kind.HIT]
+
+    @property
+    def false_alarms(self) -> int:
+        """Number of boxes drawn at the display threshold that hit nothing."""
+        return len(self.shown) - self.hits - self.shown.counts[Kind.IGNORED]
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the objects that are found at the display threshold."""
+        return self.hits / self.boxes if self.boxes else None
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the drawn boxes that are right."""
+        drawn = self.hits + self.false_alarms
+        return self.hits / drawn if drawn else None
+
+    @property
+    def data_name(self) -> str:
+        """Name of the data set: its folder, or the file without its ending."""
+        return Path(str(self.evaluation.get("data") or self.dataset.root)).stem or "data"
+
+    @property
+    def split(self) -> str:
+        """Name of the part that was evaluated."""
+        return str(self.evaluation.get("split") or self.dataset.split)
+
+    @property
+    def unseen(self) -> bool:
+        """Whether neither weights nor alpha nor threshold were chosen on these pictures."""
+        return self.split == "test"
+
+    @property
+    def localisation_gap(self) -> float | None:
+        """AP that the localisation oracle has over alpha 1: what better ranking could buy."""
+        oracle = (self.oracle.get("localisation") or {}).get("AP")
+        base = (self.evaluation.get("baseline") or {}).get("AP")
+        return oracle - base if is_number(oracle) and is_number(base) else None
+
+    @property
+    def oracle(self) -> dict[str, Any]:
+        """Both oracles, from evaluation.json or else from sweep.json."""
+        return self.evaluation.get("oracle") or self.sweep.get("oracle") or {}
+
+    @property
+    def held_out(self) -> dict[str, Any]:
+        """The choice of alpha on held-out halves, from sweep.json."""
+        return self.sweep.get("held_out") or {}
+
+    def recall_at(self, precision: str, iou: str) -> float | None:
+        """Recall where this precision is asked at this IoU, keys as in evaluation.json."""
+        value = ((self.evaluation.get("recall_at_precision") or {}).get(precision) or {}).get(iou)
+        return value if is_number(value) else None
+
+    def note(self, key: str) -> str:
+        """Return why a number of evaluation.json does not exist, or an empty text."""
+        notes = self.evaluation.get("notes") or {}
+        return str(notes.get(key, "")) if isinstance(notes, dict) else ""
+
+    def classes(self) -> list[ClassFacts]:
+        """Return the rows of the class table, weakest AP first, classes without AP last."""
+        misses = np.bincount([m.label for m in self.misses], minlength=len(self.class_boxes))
+        wrong = self.shown.of_kind(Kind.DUPLICATE, Kind.CONFUSED, Kind.LOOSE, Kind.BACKGROUND)
+        alarms = np.bincount(wrong.labels, minlength=len(self.class_boxes))
+        hits = self.shown.of_kind(Kind.HIT)
+        own = self.evaluation.get("AP_per_class") or {}
+        base = (self.evaluation.get("baseline") or {}).get("AP_per_class") or {}
+        rows = []
+        for label, name in enumerate(self.info.class_names):
+            iou = hits.iou[hits.labels == label]
+            boxes = int(self.class_boxes[label])
+            rows.append(
+                ClassFacts(
+                    name=name,
+                    boxes=boxes,
+                    ap=own.get(name) if is_number(own.get(name)) else None,
+                    ap_base=base.get(name) if is_number(base.get(name)) else None,
+                    found=boxes - int(misses[label]),
+                    false_alarms=int(alarms[label]),
+                    mean_iou=float(iou.mean()) if len(iou) else None,
+                )
+            )
+        return sorted(rows, key=lambda row: (row.ap is None, row.ap or 0.0))
+
+
+def gather_facts(
+    dataset: Dataset,
+    candidates: Sequence[Candidates],
+    evaluation: dict[str, Any],
+    sweep: dict[str, Any],
+    info: ModelInfo,
+    files: RunFiles,
+) -> Facts:
+    """Judge the detections at the evaluation's alpha and put everything together."""
+    alpha = float(evaluation.get("alpha", info.alpha))
+    threshold = display_threshold(sweep, info, alpha)
+    judged = judge_detections(dataset, candidates, alpha, inference_settings(info))
+    shown = judged.shown_at(threshold)
+    return Facts(
+        dataset=dataset,
+        evaluation=evaluation,
+        sweep=sweep,
+        info=info,
+        files=files,
+        alpha=alpha,
+        threshold=threshold,
+        judged=judged,
+        shown=shown,
+        misses=tuple(find_misses(dataset, shown)),
+        class_boxes=dataset.class_counts(),
+    )
+
+
+def inference_settings(info: ModelInfo) -> InferenceConfig:
+    """Return the post-processing that the model carries."""
+    return InferenceConfig.model_validate(info.config.get("inference") or {})
+
+
+def display_threshold(sweep: dict[str, Any], info: ModelInfo, alpha: float) -> float:
+    """Return the display threshold on S for an alpha: the sweep's own, else the model's."""
+    stored = sweep.get("score_thresholds") or {}
+    usable = {key: value for key, value in stored.items() if is_number(value)}
+    if not usable:
+        return info.score_threshold(alpha)
+    return float(usable[min(usable, key=lambda key: abs(float(key) - alpha))])

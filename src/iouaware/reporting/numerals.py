@@ -1,0 +1,55 @@
+"""How numbers are written in the report and the model card: one style everywhere.
+
+AP, precision and recall are fractions in the files and per cent on the page; IoU and scores stay
+between 0 and 1, so that nobody takes one for the other.
+"""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "n/a"
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value read from a file can be shown: null, NaN and text cannot."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a fraction as per cent without its sign: 0.5432 is ``54.3``."""
+    return f"{100 * value:.{digits}f}" if value is not None and is_number(value) else MISSING
+
+
+def points(value: float | None) -> str:
+    """Write a difference of two fractions in points, signed: 0.0114 is ``+1.1``."""
+    if value is None or not is_number(value):
+        return MISSING
+    text = f"{100 * value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def ratio(value: float | None, digits: int = 2) -> str:
+    """Write an IoU, a score or a correlation: 0.8312 is ``0.83``."""
+    if value is None or not is_number(value):
+        return MISSING
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def alpha_text(alpha: float) -> str:
+    """Write alpha as short as it is: 1, 0.5, 0.35."""
+    return f"{alpha:g}"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Write a count with its noun: ``1 box``, ``1,139 boxes``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def in_words(share: float | None) -> str:
+    """Write a share as people say it: ``91 of 100``, ``all`` and ``none`` only where exact."""
+    if share is None or not is_number(share):
+        return MISSING
+    if share in (0, 1):
+        return "all" if share else "none"
+    return f"{min(max(round(100 * share), 1), 99)} of 100"

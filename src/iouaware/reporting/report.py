@@ -1,0 +1,277 @@
+"""Write a run's report: one self-contained page that explains every number on it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import iouaware
+from iouaware.data.dataset import Dataset
+from iouaware.reporting import numerals, plots
+from iouaware.reporting.advice import advise
+from iouaware.reporting.facts import Facts, display_threshold, gather_facts, inference_settings
+from iouaware.reporting.galleries import build_galleries
+from iouaware.reporting.judging import TOUCH_IOU, Kind, judge_detections
+from iouaware.reporting.numerals import alpha_text, is_number, percent, points, ratio
+from iouaware.reporting.run_files import read_run_files
+from iouaware.reporting.slider import LOWEST_THRESHOLD, PICTURES, build_slider, choose_pictures
+from iouaware.reporting.tables import (
+    list_coco_rows,
+    list_environment_rows,
+    list_run_rows,
+    list_sweep_rows,
+    read_figure,
+)
+from iouaware.reporting.words import (
+    answer_good_enough,
+    answer_weakest_class,
+    list_cautions,
+    say_gap,
+    say_held_out,
+)
+from iouaware.structures import Candidates, ModelInfo
+
+FILTERS = ("percent", "points", "ratio", "counted")
+
+
+def write_report(
+    run: Path,
+    dataset: Dataset,
+    candidates: Sequence[Candidates],
+    evaluation: dict[str, Any],
+    sweep: dict[str, Any],
+    info: ModelInfo,
+) -> Path:
+    """Write ``RUN/report/index.html``; an older page is replaced.
+
+    Args:
+        run: the run folder; metrics.csv, environment.json, config.yaml and split.json are read
+            where they exist.
+        dataset: the pictures that were evaluated, and their truth.
+        candidates: of each picture, in the data set's order.
+        evaluation: as in evaluation.json.
+        sweep: as in sweep.json.
+        info: the model's header.
+
+    Returns:
+        The page.
+
+    Raises:
+        ValueError: as many pictures as candidates were expected.
+        DatasetError: a picture that the page shows is missing or broken.
+        CheckpointError: a file of the run folder cannot be read.
+    """
+    facts = gather_facts(dataset, candidates, evaluation, sweep, info, read_run_files(run))
+    page = render_report(facts, candidates)
+    folder = run / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".index.html.{os.getpid()}"
+    beside.write_text(page, "utf-8")
+    beside.replace(folder / "index.html")
+    return folder / "index.html"
+
+
+def render_report(facts: Facts, candidates: Sequence[Candidates]) -> str:
+    """Return the page's HTML."""
+    script = _read_template("slider.js") + _read_template("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return (
+        build_environment()
+        .get_template("report.html.j2")
+        .render(
+            facts=facts,
+            version=iouaware.__version__,
+            style=Markup(_read_template("style.css")),
+            script=Markup(script),
+            script_hash=digest,
+            **_words(facts),
+            **_tables(facts),
+            charts=_charts(facts),
+            fit_correlation=_correlations(facts),
+            galleries=build_galleries(facts),
+            **_slider(facts, candidates),
+        )
+    )
+
+
+def build_environment() -> Environment:
+    """Return the template engine: everything is escaped, a missing name is an error."""
+    environment = Environment(
+        loader=PackageLoader("iouaware.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({name: getattr(numerals, name) for name in FILTERS})
+    environment.filters["alpha"] = alpha_text
+    return environment
+
+
+def _read_template(name: str) -> str:
+    return resources.files("iouaware.reporting").joinpath("templates", name).read_text("utf-8")
+
+
+def _words(facts: Facts) -> dict[str, Any]:
+    base = facts.evaluation.get("baseline") or {}
+    headline = {}
+    for name in ("AP", "AP50", "AP75", "AP90"):
+        own, was = read_figure(facts.evaluation, name), read_figure(base, name)
+        under = facts.note(name) if own is None else ""
+        if own is not None and was is not None and facts.alpha != 1:
+            under = f"{points(own - was)} on alpha 1 ({percent(was)})"
+        headline[name] = {"value": own, "under": under}
+    model = facts.info.config.get("model") or {}
+    recipe = facts.info.config.get("recipe", "")
+    described = [
+        str(part) for part in (recipe and f"recipe {recipe}", model.get("backbone")) if part
+    ]
+    return {
+        "good_enough": answer_good_enough(facts),
+        "weakest": answer_weakest_class(facts),
+        "steps": advise(facts),
+        "cautions": list_cautions(facts),
+        "held_out": say_held_out(facts),
+        "gap_sentence": say_gap(facts),
+        "headline": headline,
+        "model_line": f"Model: {', '.join(described)}." if described else "",
+        "validation_part": "val",
+    }
+
+
+def _tables(facts: Facts) -> dict[str, Any]:
+    names, rows = list_sweep_rows(facts)
+    notes = facts.evaluation.get("notes") or {}
+    confused = facts.shown.of_kind(Kind.CONFUSED)
+    class_names = facts.info.class_names
+    pairs = Counter(
+        (class_names[int(facts.dataset.target(int(image)).labels[truth])], class_names[int(label)])
+        for image, truth, label in zip(confused.image, confused.truth, confused.labels, strict=True)
+    )
+    base = facts.evaluation.get("baseline") or {}
+
+    def base_recall(precision: str, iou: str) -> float | None:
+        value = ((base.get("recall_at_precision") or {}).get(precision) or {}).get(iou)
+        return value if is_number(value) else None
+
+    return {
+        "coco_rows": list_coco_rows(facts),
+        "sweep_names": names,
+        "sweep_rows": rows,
+        "classes": facts.classes(),
+        "confusions": [(*pair, count) for pair, count in pairs.most_common(5)],
+        "notes": sorted(notes.items()) if isinstance(notes, dict) else [],
+        "run_rows": list_run_rows(facts),
+        "environment_rows": list_environment_rows(facts),
+        "base_recall": base_recall,
+        "alarm_count": len(facts.shown.of_kind(Kind.BACKGROUND, Kind.CONFUSED)),
+    }
+
+
+def _charts(facts: Facts) -> dict[str, Markup | None]:
+    touching = facts.judged[facts.judged.iou >= TOUCH_IOU]
+    series = facts.files.series
+    losses = [(series("class_loss"), "a"), (series("box_loss"), "b"), (series("iou_loss"), "c")]
+    curves = [
+        (series("AP50"), "a"),
+        (series("AP"), "b"),
+        (series("AP75"), "c"),
+        (series("AP90"), "d"),
+    ]
+    return {
+        "ap_per_iou": plots.plot_ap_per_iou(facts.evaluation),
+        "gain_per_iou": plots.plot_gain_per_iou(facts.evaluation),
+        "iou_histogram": plots.plot_iou_histogram(facts.shown),
+        "alpha_curve": plots.plot_alpha_curve(facts.sweep, facts.oracle, facts.alpha)
+        if facts.info.has_iou
+        else None,
+        "alpha_by_strictness": plots.plot_alpha_by_strictness(facts.sweep)
+        if facts.info.has_iou
+        else None,
+        "fit_p": plots.plot_fit(touching.class_scores, touching.iou, "p"),
+        "fit_iou": plots.plot_fit(touching.predicted_iou, touching.iou, "predicted IoU")
+        if facts.info.has_iou
+        else None,
+        "fit_s": plots.plot_fit(touching.scores, touching.iou, "S"),
+        "losses": plots.plot_over_epochs(losses, "loss", "Losses over the epochs"),
+        "validation": plots.plot_over_epochs(curves, "AP, %", "AP over the epochs", 100),
+        "correlation": plots.plot_over_epochs(
+            [(series("iou_correlation"), "chosen")],
+            "correlation",
+            "Correlation of predicted and true IoU over the epochs",
+        ),
+    }
+
+
+def _correlations(facts: Facts) -> dict[str, str]:
+    touching = facts.judged[facts.judged.iou >= TOUCH_IOU]
+    numbers = {
+        "p": touching.class_scores,
+        "iou": touching.predicted_iou,
+        "s": touching.scores,
+    }
+    return {
+        name: ratio(plots.rank_correlation(values, touching.iou))
+        if not np.isnan(values).any()
+        else numerals.MISSING
+        for name, values in numbers.items()
+    }
+
+
+def _slider(facts: Facts, candidates: Sequence[Candidates]) -> dict[str, Any]:
+    settings = inference_settings(facts.info)
+    alphas = list_slider_alphas(facts)
+    base_threshold = display_threshold(facts.sweep, facts.info, 1.0)
+    base = judge_detections(facts.dataset, candidates, 1.0, settings).shown_at(base_threshold)
+    chosen = choose_pictures(facts.dataset, facts.shown, base, PICTURES)
+    pictures = build_slider(facts.dataset, candidates, chosen, alphas, settings)
+    measured = dict(zip(facts.sweep.get("alphas") or (), facts.sweep.get("AP") or (), strict=False))
+    return {
+        "sources": [picture.pop("source") for picture in pictures],
+        "static_boxes": [
+            candidates[number]
+            .frame.to_canvas(facts.shown.boxes[facts.shown.image == number])
+            .tolist()
+            for number in chosen
+        ],
+        "slider": {
+            "pictures": pictures,
+            "classes": facts.info.class_names,
+            "steps": [
+                {
+                    "alpha": alpha,
+                    "text": alpha_text(alpha),
+                    "threshold": display_threshold(facts.sweep, facts.info, alpha),
+                    "words": f"AP {percent(measured.get(alpha))} on all pictures."
+                    if is_number(measured.get(alpha))
+                    else "",
+                }
+                for alpha in alphas
+            ],
+            "start": alphas.index(facts.alpha) if facts.alpha in alphas else len(alphas) - 1,
+            "lowest": LOWEST_THRESHOLD,
+            "base_threshold": base_threshold,
+            "nms": {
+                "iou": settings.nms_iou,
+                "across_classes": settings.nms_across_classes,
+                "max_detections": settings.max_detections,
+            },
+        },
+    }
+
+
+def list_slider_alphas(facts: Facts) -> list[float]:
+    """Return the steps of the slider, rising: the sweep's, the evaluation's own, and always 1."""
+    if not facts.info.has_iou:
+        return [1.0]
+    return sorted({1.0, facts.alpha, *(float(alpha) for alpha in facts.sweep.get("alphas") or ())})

@@ -1,0 +1,128 @@
+"""A dozen pictures whose alpha can be moved in the page itself: choose them and pack their boxes.
+
+The page repeats fusion, NMS and threshold in JavaScript (``templates/slider.js``). It needs only
+the candidates that survive NMS at one of the slider's steps: greedy NMS lets nothing but kept
+boxes suppress, so leaving out what is never kept changes no result at these steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from iouaware.config import InferenceConfig
+from iouaware.data.dataset import Dataset
+from iouaware.images import read_image
+from iouaware.inference.postprocess import select_detections
+from iouaware.reporting.crops import encode_jpeg, shrink
+from iouaware.reporting.judging import Judged, Kind
+from iouaware.structures import Candidates, FloatArray, IntArray
+
+PICTURES = 12
+PICTURE_PX = 480
+LOWEST_THRESHOLD = 0.05  # where the threshold slider starts; lower S is never shown
+
+
+def build_slider(
+    dataset: Dataset,
+    candidates: Sequence[Candidates],
+    chosen: Sequence[int],
+    alphas: Sequence[float],
+    settings: InferenceConfig,
+) -> list[dict[str, Any]]:
+    """Pack pictures, true boxes and candidates for the page.
+
+    Args:
+        dataset: the truth and the pictures.
+        candidates: of each picture, in the data set's order.
+        chosen: numbers of the pictures to show.
+        alphas: the steps of the slider.
+        settings: the NMS to repeat.
+
+    Returns:
+        For each picture: file, source (data URI), width and height in input px, which all its
+        boxes are in; truths as [x1, y1, x2, y2, label]; candidates as [x1, y1, x2, y2, label, p,
+        predicted IoU or null].
+    """
+    return [
+        {
+            "file": dataset.file_name(number),
+            "source": encode_jpeg(shrink(read_image(dataset.record(number).path), PICTURE_PX)),
+            "width": candidates[number].frame.resized_hw[1],
+            "height": candidates[number].frame.resized_hw[0],
+            "truths": _truths(dataset, number, candidates[number]),
+            "candidates": pack_candidates(
+                candidates[number], keep_reachable(candidates[number], alphas, settings)
+            ),
+        }
+        for number in chosen
+    ]
+
+
+def choose_pictures(dataset: Dataset, judged: Judged, base: Judged, count: int) -> list[int]:
+    """Choose pictures to move alpha on: those where it changes most, then ordinary ones.
+
+    Half of them are the pictures whose hits differ most between two rankings; the others are
+    spread evenly over the data set, so that the dozen does not only show the extraordinary.
+
+    Args:
+        dataset: the pictures.
+        judged: detections at the chosen alpha, above its threshold.
+        base: detections at another alpha, above its own.
+        count: how many pictures.
+    """
+    if len(dataset) <= count:
+        return list(range(len(dataset)))
+    change = np.abs(_fit_per_picture(judged, len(dataset)) - _fit_per_picture(base, len(dataset)))
+    order = np.argsort(-change, kind="stable")
+    picked = [int(n) for n in order[: count // 2] if change[n] > 0]
+    rest = [n for n in range(len(dataset)) if n not in set(picked)]
+    steps = np.linspace(0, len(rest) - 1, count - len(picked)).round().astype(int)
+    return sorted(picked + [rest[step] for step in steps])
+
+
+def keep_reachable(
+    found: Candidates, alphas: Sequence[float], settings: InferenceConfig
+) -> IntArray:
+    """Return the index of all candidates that some step of the slider can show, ascending."""
+    kept = [
+        select_detections(found, alpha, settings, score_threshold=LOWEST_THRESHOLD)[0]
+        for alpha in alphas
+    ]
+    return np.unique(np.concatenate(kept)) if kept else np.zeros(0, np.int64)
+
+
+def pack_candidates(found: Candidates, index: IntArray) -> list[list[float | int | None]]:
+    """Write candidates as rows; floats keep every digit of their float32, so that ranks agree."""
+    predicted = found.predicted_iou
+    return [
+        [
+            *(_shortest(value) for value in found.boxes[row]),
+            int(found.labels[row]),
+            _shortest(found.class_scores[row]),
+            None if predicted is None else _shortest(predicted[row]),
+        ]
+        for row in index.tolist()
+    ]
+
+
+def _truths(dataset: Dataset, number: int, found: Candidates) -> list[list[float | int]]:
+    target = dataset.target(number)
+    boxes = found.frame.to_canvas(target.boxes)
+    return [
+        [*(round(float(value), 1) for value in box), int(label)]
+        for box, label, ignored in zip(boxes, target.labels, target.ignored, strict=True)
+        if not ignored
+    ]
+
+
+def _fit_per_picture(judged: Judged, pictures: int) -> FloatArray:
+    """Return the sum of the IoUs of the hits of each picture, [I]."""
+    hits = judged.of_kind(Kind.HIT)
+    return np.bincount(hits.image, weights=hits.iou, minlength=pictures).astype(np.float32)
+
+
+def _shortest(value: np.float32) -> float:
+    return float(str(value))

@@ -1,0 +1,142 @@
+"""Rows of the report's tables that need more than looking a number up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from iouaware.reporting.facts import Facts, display_threshold
+from iouaware.reporting.numerals import alpha_text, counted, is_number, ratio
+
+COCO_FIGURES = {
+    "AP": "AP, IoU 0.50 to 0.95",
+    "AP50": "AP50, IoU 0.50",
+    "AP75": "AP75, IoU 0.75",
+    "AP80": "AP80, IoU 0.80",
+    "AP90": "AP90, IoU 0.90",
+    "APs": "AP of small objects (under 32 × 32 px)",
+    "APm": "AP of medium objects (to 96 × 96 px)",
+    "APl": "AP of large objects",
+    "AR1": "Recall with 1 box a picture and class",
+    "AR10": "Recall with 10 boxes",
+    "AR100": "Recall with 100 boxes",
+}
+SWEEP_FIGURES = ("AP", "AP50", "AP75", "AP80", "AP90")
+
+
+@dataclass(frozen=True, slots=True)
+class CocoRow:
+    """A figure four times: as evaluated, at alpha 1, and of both oracles; None where missing."""
+
+    name: str
+    own: float | None
+    base: float | None
+    localisation: float | None
+    any_class: float | None
+
+    @property
+    def gain(self) -> float | None:
+        """Difference to alpha 1."""
+        return self.own - self.base if self.own is not None and self.base is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """An alpha with its figures, in the order of the names, and its display threshold."""
+
+    alpha: float
+    figures: tuple[float | None, ...]
+    threshold: float
+
+
+def list_coco_rows(facts: Facts) -> list[CocoRow]:
+    """Return COCO's table; rows that nobody has are left out."""
+    sources = (
+        facts.evaluation,
+        facts.evaluation.get("baseline") or {},
+        facts.oracle.get("localisation") or {},
+        facts.oracle.get("any_class") or {},
+    )
+    rows = [
+        CocoRow(words, *(read_figure(source, name) for source in sources))
+        for name, words in COCO_FIGURES.items()
+    ]
+    return [row for row in rows if row != CocoRow(row.name, None, None, None, None)]
+
+
+def list_sweep_rows(facts: Facts) -> tuple[list[str], list[SweepRow]]:
+    """Return the names of the figures that were swept, and a row for each alpha."""
+    names = [name for name in SWEEP_FIGURES if facts.sweep.get(name)]
+    rows = [
+        SweepRow(
+            float(alpha),
+            tuple(facts.sweep[name][n] for name in names),
+            display_threshold(facts.sweep, facts.info, float(alpha)),
+        )
+        for n, alpha in enumerate(facts.sweep.get("alphas") or ())
+    ]
+    return names, rows
+
+
+def list_run_rows(facts: Facts) -> list[tuple[str, str]]:
+    """Return what a reader wants to know first about how the run came about."""
+    environment, config = facts.files.environment, facts.info.config
+    data = config.get("data") or {}
+    train = config.get("train") or {}
+    seconds = environment.get("wall_seconds", environment.get("seconds"))
+    size = data.get("image_size")
+    rows = [
+        ("Command", environment.get("command")),
+        ("Data", facts.evaluation.get("data") or str(facts.dataset.root)),
+        ("Format", facts.dataset.format),
+        ("Split", _say_split(facts)),
+        ("Put right while reading", facts.dataset.mended.summary()),
+        ("Backbone", (config.get("model") or {}).get("backbone")),
+        ("Picture size", " to ".join(map(str, size)) if isinstance(size, list | tuple) else size),
+        ("Epochs, at most", train.get("epochs")),
+        ("Seed", config.get("seed")),
+        ("Wall time", _say_time(seconds)),
+        ("Alpha", f"{alpha_text(facts.alpha)} (S = p^alpha × IoU^(1 − alpha))"),
+        ("Display threshold on S", ratio(facts.threshold)),
+    ]
+    return [(name, _in_text(value)) for name, value in rows if value not in (None, "", {}, [])]
+
+
+def list_environment_rows(facts: Facts) -> list[tuple[str, str]]:
+    """Return environment.json as (dotted name, text) pairs, the command left out."""
+    return [row for row in _flatten(facts.files.environment) if row[0] != "command"]
+
+
+def read_figure(metrics: dict[str, Any], name: str) -> float | None:
+    """Return a figure under its own name, or AP80 and the like from the table by IoU."""
+    value = metrics.get(name)
+    if value is None and name[:2] == "AP" and name[2:].isdigit():
+        value = (metrics.get("AP_per_iou") or {}).get(f"0.{name[2:]}")
+    return value if is_number(value) else None
+
+
+def _say_split(facts: Facts) -> str:
+    parts = [f"{part} {count:,}" for part, count in facts.files.split.items()]
+    made = " (made by a hash of each picture)" if facts.files.split_made else ""
+    judged = f"judged on {facts.split}, {counted(len(facts.dataset), 'picture')}"
+    return f"{', '.join(parts)}{made}; {judged}" if parts else judged
+
+
+def _say_time(seconds: object) -> str:
+    if not isinstance(seconds, int | float) or not is_number(seconds):
+        return ""
+    return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
+def _flatten(value: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, inner in value.items():
+        name = f"{before}{key}"
+        rows += (
+            _flatten(inner, f"{name}.") if isinstance(inner, dict) else [(name, _in_text(inner))]
+        )
+    return rows
+
+
+def _in_text(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,69 @@
+// Redraws the pictures of the page when a slider moves.
+(function () {
+  const block = document.getElementById("slider-data");
+  if (!block) return;
+  const data = JSON.parse(block.textContent);
+  const control = (name) => document.getElementById("slider-" + name);
+  const SVG = "http://www.w3.org/2000/svg";
+
+  function shape(kind, attributes) {
+    const node = document.createElementNS(SVG, kind);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    return node;
+  }
+
+  function drawBox(layer, box, css, words) {
+    const place = { x: box[0], y: box[1], width: box[2] - box[0], height: box[3] - box[1] };
+    layer.append(shape("rect", { ...place, class: "halo" }));
+    const line = shape("rect", { ...place, class: css });
+    if (words) line.append(Object.assign(shape("title", {}), { textContent: words }));
+    layer.append(line);
+  }
+
+  function drawPicture(figure, picture, kept, before) {
+    const layer = figure.querySelector("svg");
+    layer.replaceChildren();
+    if (control("truth").checked)
+      for (const truth of picture.truths) drawBox(layer, truth, "true", data.classes[truth[4]]);
+    let moved = 0;
+    for (const one of kept.slice().reverse()) {
+      const c = picture.candidates[one.index];
+      const fresh = !before.has(one.index);
+      if (fresh) moved += 1;
+      const fit = c[6] === null ? "" : ", predicted IoU " + c[6].toFixed(2);
+      const words = data.classes[c[4]] + ": S " + one.score.toFixed(2) + ", p " + c[5].toFixed(2) + fit;
+      drawBox(layer, c, fresh ? "drawn fresh" : "drawn", words);
+    }
+    const count = kept.length === 1 ? "1 box" : kept.length + " boxes";
+    figure.querySelector("output").textContent =
+      count + " for " + picture.truths.length + " true" + (moved ? ", " + moved + " not drawn at alpha 1" : "");
+    return moved;
+  }
+
+  function update() {
+    const step = data.steps[Number(control("alpha").value)];
+    const threshold = Number(control("threshold").value);
+    const minIou = Number(control("min-iou").value);
+    let boxes = 0;
+    let moved = 0;
+    document.querySelectorAll("[data-picture]").forEach((figure) => {
+      const picture = data.pictures[Number(figure.dataset.picture)];
+      const kept = select(picture.candidates, step.alpha, threshold, minIou, data.nms);
+      const base = select(picture.candidates, 1, data.base_threshold, 0, data.nms);
+      boxes += kept.length;
+      moved += drawPicture(figure, picture, kept, new Set(base.map((one) => one.index)));
+    });
+    control("alpha-value").textContent = step.text;
+    control("threshold-value").textContent = threshold.toFixed(2);
+    control("min-iou-value").textContent = minIou.toFixed(2);
+    control("summary").textContent =
+      boxes + (boxes === 1 ? " box" : " boxes") + " drawn, " + moved + " of them not drawn at alpha 1. " + step.words;
+  }
+
+  control("alpha").addEventListener("input", () => {
+    control("threshold").value = data.steps[Number(control("alpha").value)].threshold;
+    update();
+  });
+  for (const name of ["threshold", "min-iou", "truth"]) control(name).addEventListener("input", update);
+  update();
+})();
