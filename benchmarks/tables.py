@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from iouaware.config import RECIPES, Config, read_recipe
+
 Entry = dict[str, Any]
 Results = dict[str, dict[str, Any]]
 DEMO = "demo"
@@ -22,6 +24,7 @@ HEADS = {
     "speed": ("what", "ours", "theirs", "ratio"),
     "training": ("contestant", "pictures a second, median", "slowest to fastest"),
     "evaluator": ("evaluator", "seconds, median", "fastest to slowest"),
+    "settings": ("setting", "default, as in paper", "small", "modern", "meaning"),
 }  # fmt: skip
 HEADS["demo"] = HEADS["real-sets"]
 
@@ -66,7 +69,7 @@ def at_alpha(sweep: Entry, metric: str, alpha: float) -> float | None:
 
 def minutes(entry: Entry) -> str:
     """Write the wall time of a run."""
-    return number(entry["environment"]["seconds"] / 60, 0)
+    return number(entry["environment"]["wall_seconds"] / 60, 0)
 
 
 def real_sets(results: Results) -> Iterable[tuple[str, Entry]]:
@@ -202,7 +205,29 @@ def speed_rows(results: Results) -> Iterable[Sequence[str]]:
         )
 
 
+def setting_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return every setting with its default and what the recipes change."""
+    recipes = {name: read_recipe(name) for name in RECIPES}
+    for section, values in Config().model_dump(mode="json").items():
+        if not isinstance(values, dict):
+            continue
+        fields = getattr(Config(), section).__class__.model_fields
+        for key, default in values.items():
+            changed = (recipes[name].get(section, {}).get(key) for name in ("small", "modern"))
+            cells = ["" if value is None else f"`{plain(value)}`" for value in changed]
+            meaning = (fields[key].description or "").replace("|", "\\|")
+            yield f"`{section}.{key}`", f"`{plain(default)}`", *cells, meaning
+
+
+def plain(value: object) -> str:
+    """Write a value as YAML has it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 ROWS = {
+    "settings": setting_rows,
     "real-sets": summary_rows,
     "demo": demo_rows,
     "real-sets-ap": ap_rows,
