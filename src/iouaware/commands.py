@@ -1,0 +1,313 @@
+"""The commands: each reads its options, calls one public function, and says its result."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+from pydantic import Field
+
+from iouaware.config import RECIPES
+from iouaware.options import ALPHA_HELP, Count, Positive, Share, add_settings, recipe_of
+from iouaware.run_folder import Say
+from iouaware.summary import evaluation_lines, sweep_lines
+
+if TYPE_CHECKING:
+    from iouaware.run import Run
+
+Result = dict[str, Any]
+# options of train that are no settings; all others go on by their dotted names
+TRAIN_FLAGS = ("out", "device", "workers", "log", "dry_run", "resume", "overfit", "strict")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        group: the heading it stands under in the overview; empty for the main ones.
+        summary: what it does, in a line.
+        usage: its arguments.
+        add_options: adds them to a parser; looks at the arguments for ``--config``.
+        run: does the work; returns what ``--json`` prints.
+        computes: whether it needs torch, and so its threads and the allocator set.
+    """
+
+    group: str
+    summary: str
+    usage: str
+    add_options: Callable[[ArgumentParser, Sequence[str]], None]
+    run: Callable[[Namespace, Say], Result]
+    computes: bool = True
+
+
+def _add_machine(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", type=str, metavar="D", help="cpu, cuda, cuda:1 ...; CUDA where it is seen"
+    )
+    parser.add_argument(
+        "--workers",
+        type=Count,
+        metavar="N",
+        help="processes that load pictures; chosen by the cores if left out",
+    )
+
+
+def _add_run(parser: ArgumentParser) -> None:
+    parser.add_argument("RUN", type=str, help="a run folder, a .safetensors file, or latest")
+
+
+def _add_data(parser: ArgumentParser) -> None:
+    parser.add_argument("--data", type=str, help="a data set; the run's own if left out")
+    parser.add_argument("--split", type=str, default="val", help="train, val or test")
+
+
+def _add_train(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.add_argument(
+        "DATA",
+        nargs="?",
+        type=str,
+        help="a COCO, VOC or YOLO data set: its folder, or the file about it",
+    )
+    _add_training_flags(parser, arguments)
+    parser.add_argument(
+        "--from",
+        type=str,
+        metavar="START",
+        help="start from a run, a weights file, or torchvision:NAME",
+    )
+
+
+def _add_adopt(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.add_argument(
+        "CHECKPOINT",
+        type=str,
+        help="torchvision:retinanet_resnet50_fpn[_v2], or its weights in a file",
+    )
+    _add_training_flags(parser, arguments)
+
+
+def _add_training_flags(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.add_argument(
+        "--config",
+        type=str,
+        metavar="NAME|FILE",
+        help=f"{', '.join(RECIPES)} or a YAML file; small, or modern on CUDA",
+    )
+    parser.add_argument(
+        "--out",
+        type=str,
+        metavar="RUN",
+        help="the run folder, new or empty; runs/<data>-<n>/ if left out",
+    )
+    parser.add_argument("--resume", type=str, metavar="RUN", help="go on with a run, or latest")
+    parser.add_argument(
+        "--overfit",
+        type=Positive,
+        metavar="N",
+        help="learn N pictures by heart: can the data be learnt at all?",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    parser.add_argument(
+        "--strict", action="store_true", help="stop at an annotation that would be mended"
+    )
+    parser.add_argument(
+        "--log",
+        type=str,
+        metavar="NAMES",
+        help="csv,tensorboard,mlflow,wandb: where each epoch's numbers go",
+    )
+    _add_machine(parser)
+    add_settings(parser, recipe_of(arguments))
+
+
+def _train(options: Namespace, say: Say) -> Result:
+    return _train_from(options, say, options.get("DATA"), options.get("from"))
+
+
+def _adopt(options: Namespace, say: Say) -> Result:
+    """Short for ``train --from CHECKPOINT --train.freeze all-but-iou``."""
+    if "train.freeze" not in options:
+        options["train.freeze"] = "all-but-iou"
+    return _train_from(options, say, None, options.CHECKPOINT)
+
+
+def _train_from(options: Namespace, say: Say, data: str | None, start: str | None) -> Result:
+    from iouaware.training_run import train
+
+    given = vars(options.as_flat())
+    flags = {name: given[name] for name in TRAIN_FLAGS if name in given}
+    settings = {name: value for name, value in given.items() if "." in name or name == "seed"}
+    run = train(data, given.get("config"), from_=start, say=say, **flags, **settings)
+    return run.result()
+
+
+def _add_evaluate(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    _add_run(parser)
+    _add_data(parser)
+    parser.add_argument("--alpha", type=Share, help=f"{ALPHA_HELP}; the model's if left out")
+    _add_machine(parser)
+
+
+def _evaluate(options: Namespace, say: Say) -> Result:
+    run = _open(options, say)
+    evaluation = run.evaluate(**_given(options, "data", "split", "alpha"))
+    for line in evaluation_lines(run.info, evaluation):
+        say(line)
+    say(f"wrote {run.path / 'evaluation.json'}")
+    return evaluation
+
+
+def _add_sweep(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    _add_run(parser)
+    _add_data(parser)
+    parser.add_argument(
+        "--optimize",
+        type=Literal["AP", "AP50", "AP75", "AP90"],
+        help="the number that chooses alpha",
+    )
+    parser.add_argument("--per-class", action="store_true", help="an alpha for each class too")
+    parser.add_argument("--save", action="store_true", help="keep the choice in the model file")
+    _add_machine(parser)
+
+
+def _sweep(options: Namespace, say: Say) -> Result:
+    run = _open(options, say)
+    sweep = run.sweep(**_given(options, "data", "split", "optimize", "per_class", "save"))
+    for line in sweep_lines(sweep):
+        say(line)
+    if options.get("save"):
+        say(f"kept in {run.model_path}: alpha {run.info.alpha:g}")
+    say(f"wrote {run.path / 'sweep.json'}")
+    return sweep
+
+
+def _add_predict(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    _add_run(parser)
+    parser.add_argument("SOURCE", nargs="+", type=str, help="files, folders, globs, videos")
+    parser.add_argument("--alpha", type=Share, help=f"{ALPHA_HELP}; the model's if left out")
+    parser.add_argument(
+        "--score-threshold",
+        type=Share,
+        metavar="T",
+        help="smallest S shown; the model's for this alpha if left out",
+    )
+    parser.add_argument(
+        "--min-iou", type=Share, metavar="U", help="smallest predicted IoU shown; 0 if left out"
+    )
+    parser.add_argument("--out", type=str, metavar="DIR", help="new folder; RUN/predict-<n>/")
+    parser.add_argument(
+        "--format",
+        type=Literal["iouaware", "coco", "yolo", "labelstudio"],
+        help="form of predictions.json",
+    )
+    _add_machine(parser)
+
+
+def _predict(options: Namespace, say: Say) -> Result:
+    names = ("out", "format", "alpha", "score_threshold", "min_iou")
+    path = _open(options, say).predict(options.SOURCE, **_given(options, *names))
+    say(f"wrote {path} and the drawn pictures beside it")
+    return {"predictions": str(path)}
+
+
+def _add_report(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    _add_run(parser)
+    _add_machine(parser)
+
+
+def _report(options: Namespace, say: Say) -> Result:
+    page = _open(options, say).report()
+    say(f"wrote {page}")
+    return {"report": str(page)}
+
+
+def _add_synthesize(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.add_argument("DIR", type=str, help="a new or empty folder")
+    parser.add_argument("--images", type=Annotated[int, Field(ge=3)], metavar="N", help="400")
+    parser.add_argument("--seed", type=Count, metavar="N", help="the same seed, the same pictures")
+    parser.add_argument("--format", type=Literal["coco", "voc", "yolo"], help="coco if left out")
+
+
+def _synthesize(options: Namespace, say: Say) -> Result:
+    from iouaware.data.synthetic import synthesize
+
+    folder = synthesize(options.DIR, **_given(options, "images", "seed", "format"))
+    say(f"drew {folder}; train on it: iouaware train {shlex.quote(str(folder))}")
+    return {"data": str(folder)}
+
+
+def _add_demo(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    parser.add_argument("--quick", action="store_true", help="a minute's worth, less good")
+    _add_machine(parser)
+
+
+def _demo(options: Namespace, say: Say) -> Result:
+    from iouaware.demo import run_demo
+
+    return run_demo(say=say, **_given(options, "quick", "device", "workers")).result()
+
+
+def _open(options: Namespace, say: Say) -> Run:
+    from iouaware.run import Run
+
+    return Run(options.RUN, say=say, **_given(options, "device", "workers"))
+
+
+def _given(options: Namespace, *names: str) -> dict[str, Any]:
+    """Return the options that were given, so that the functions' own defaults hold."""
+    return {name: options[name] for name in names if name in options}
+
+
+COMMANDS = {
+    "train": Command(
+        "",
+        "train a detector on a folder of labelled pictures, judge it, write its report",
+        "DATA [--config small|modern|paper|FILE] [--minutes M] [options]",
+        _add_train,
+        _train,
+    ),
+    "predict": Command(
+        "",
+        "find objects in pictures and videos",
+        "RUN SOURCE... [--alpha A] [--score-threshold T] [--min-iou U] [--out DIR] [--format F]",
+        _add_predict,
+        _predict,
+    ),
+    "report": Command("", "write the page that explains a run", "RUN", _add_report, _report),
+    "evaluate": Command(
+        "tune",
+        "compute a detector's numbers",
+        "RUN [--data DATA] [--split val] [--alpha A]",
+        _add_evaluate,
+        _evaluate,
+    ),
+    "sweep": Command(
+        "tune",
+        "judge every alpha from one forward pass",
+        "RUN [--data DATA] [--optimize AP|AP50|AP75|AP90] [--per-class] [--save]",
+        _add_sweep,
+        _sweep,
+    ),
+    "adopt": Command(
+        "tune",
+        "turn a torchvision RetinaNet into an IoU-aware one",
+        "CHECKPOINT [--data DATA] [--epochs N] [--out RUN] [options]",
+        _add_adopt,
+        _adopt,
+    ),
+    "synthesize": Command(
+        "data",
+        "draw a data set with exact boxes",
+        "DIR [--images N] [--seed N] [--format coco|voc|yolo]",
+        _add_synthesize,
+        _synthesize,
+        computes=False,
+    ),
+    "demo": Command(
+        "data", "the whole job on drawn data, in minutes", "[--quick]", _add_demo, _demo
+    ),
+}

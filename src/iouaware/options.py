@@ -1,0 +1,189 @@
+"""The options of the command line, built from the settings themselves, and their errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from argparse import SUPPRESS, ArgumentError, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from jsonargparse import ArgumentParser, Namespace
+from pydantic import BaseModel, Field
+from pydantic.fields import FieldInfo
+
+from iouaware.config import Config, nearest_key, read_recipe
+from iouaware.errors import ConfigError
+
+# shorter names of settings; everything else about them is told by config.py alone
+SHORT_FLAGS = {
+    "train.epochs": "--epochs",
+    "train.minutes": "--minutes",
+    "data.path": "--data",
+    "data.image_size": "--image-size",
+    "data.batch_size": "--batch-size",
+    "data.images": "--images",
+    "data.empty": "--empty",
+}
+# alpha's formula stands in every help that has it: other projects use the opposite exponent
+ALPHA_HELP = "S = p^alpha * IoU^(1-alpha); 1 ranks by class score p alone, 0 by predicted IoU"
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+def new_parser(command: str, usage: str, summary: str) -> ArgumentParser:
+    """Return a parser that never guesses abbreviations and raises instead of exiting."""
+    return ArgumentParser(
+        prog=f"iouaware {command}",
+        usage=f"iouaware {command} {usage}",
+        description=summary,
+        allow_abbrev=False,
+        exit_on_error=False,
+        default_env=False,
+        formatter_class=_HelpFormatter,
+    )
+
+
+class _HelpFormatter(RawDescriptionHelpFormatter):
+    """Shows an option's default, without the types that pydantic checks anyway."""
+
+    def _get_help_string(self, action: Any) -> str:
+        text = action.help or ""
+        default = action.default
+        if default in (None, False, SUPPRESS) or not action.option_strings:
+            return text
+        shown = list(default) if isinstance(default, tuple) else default
+        return f"{text} [{shown}]".lstrip().replace("%", "%%")
+
+
+def add_settings(parser: ArgumentParser, recipe: str) -> None:
+    """Add an option for every setting, with the recipe's values as the defaults shown."""
+    values = read_recipe(recipe)
+    seed = Config.model_fields["seed"]
+    parser.add_argument(
+        "--seed",
+        type=_type_of(seed),
+        default=values.get("seed", seed.default),
+        metavar="N",
+        help=seed.description,
+    )
+    for section, field in Config.model_fields.items():
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            continue
+        group = parser.add_argument_group((field.annotation.__doc__ or section).rstrip("."))
+        for name, inner in field.annotation.model_fields.items():
+            key = f"{section}.{name}"
+            short = [SHORT_FLAGS[key]] if key in SHORT_FLAGS else []
+            group.add_argument(
+                f"--{key}",
+                *short,
+                type=_type_of(inner),
+                default=values.get(section, {}).get(name, inner.default),
+                metavar=_metavar(inner),
+                help=inner.description or name.replace("_", " "),
+            )
+
+
+def recipe_of(arguments: Sequence[str]) -> str:
+    """Return the recipe whose values the help shows: that of ``--config``, else ``small``."""
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--config="):
+            return argument.partition("=")[2]
+        if argument == "--config" and position + 1 < len(arguments):
+            return arguments[position + 1]
+    return "small"
+
+
+def _type_of(field: FieldInfo) -> Any:
+    return field.rebuild_annotation()
+
+
+def _metavar(field: FieldInfo) -> str:
+    """Return what stands for the value in the help."""
+    choices = get_args(field.annotation)
+    if field.annotation is bool:
+        return "true|false"
+    if get_origin(field.annotation) is Literal:
+        return "|".join(choices)
+    kinds = [kind for kind in choices if kind is not type(None)] or [field.annotation]
+    names = {int: "N", float: "X", str: "TEXT"}
+    words = ["|".join(get_args(kind)) or names.get(kind, "") for kind in kinds if _is_plain(kind)]
+    return "|".join(words) or "[X,...]"
+
+
+def _is_plain(kind: Any) -> bool:
+    return kind in (int, float, str) or get_origin(kind) is Literal
+
+
+def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse a command's arguments; only what was given is in the result.
+
+    Raises:
+        ConfigError: one line that names the option and, for an unknown one, the nearest known.
+    """
+    try:
+        return parser.parse_args(list(arguments), defaults=False)
+    except ArgumentError as error:
+        raise ConfigError(fold_error(str(error), parser, arguments)) from error
+
+
+def fold_error(message: str, parser: ArgumentParser, arguments: Sequence[str]) -> str:
+    """Turn the parser's message, of many lines, into one that says what to do."""
+    unknown = re.search(r"[Uu]nrecognized arguments: (.*)", message)
+    if unknown:
+        return _describe_unknown(shlex.split(unknown[1])[0], parser)
+    key = re.search(r'Parser key "([^"]+)":', message)
+    if key:
+        found = re.search(r"(?:Got value|Given value): (.*?)\s*$", message, re.DOTALL)
+        value = f" {found[1]}" if found else ""
+        return f"{_flag(key[1], parser, arguments)}{value}: {_expectation(message)}"
+    required = re.search(r'(?:[Kk]ey|Argument|option) "?([\w.-]+)"? is required', message)
+    if required:
+        return f"{required[1]} is missing; expected: {parser.usage}"
+    return f"{' '.join(message.split())}; see {parser.prog} --help"
+
+
+def _describe_unknown(found: str, parser: ArgumentParser) -> str:
+    name = found.partition("=")[0]
+    if not name.startswith("-"):
+        return f"{found}: one argument too many; expected: {parser.usage}"
+    options = [option for action in parser._actions for option in action.option_strings]
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.6)
+    if not near and (key := nearest_key(name.lstrip("-"))) and f"--{key}" in options:
+        near = [f"--{key}"]
+    hint = f"did you mean {near[0]}?" if near else f"see {parser.prog} --help"
+    return f"{name}: unknown option; {hint}"
+
+
+def _flag(key: str, parser: ArgumentParser, arguments: Sequence[str]) -> str:
+    """Return the option as it was typed, for a parser's key."""
+    for action in parser._actions:
+        if action.dest == key:
+            typed = {argument.partition("=")[0] for argument in arguments}
+            names = [option for option in action.option_strings if option in typed]
+            return names[0] if names else (action.option_strings or [key])[0]
+    return f"--{key}"
+
+
+def _expectation(message: str) -> str:
+    """Return what the value should have been."""
+    wanted = re.search(r"Input should be (.*?)(?:, unable| \[type=|$)", message, re.MULTILINE)
+    if wanted:
+        return f"expected {wanted[1].replace('less than or equal to', 'at most')}".replace(
+            "greater than or equal to", "at least"
+        )
+    choices = re.search(r"Expected a typing\.Literal\[(.*?)\]", message)
+    sizes = re.search(r"Subtypes: \[(.*)\]", message)
+    if sizes:
+        return f"expected one of {_plain_types(sizes[1])}"
+    if choices:
+        return f"expected one of {choices[1].replace(chr(39), '')}"
+    return f"expected another value ({' '.join(message.split())})"
+
+
+def _plain_types(types: str) -> str:
+    """Turn Python's names of types into words."""
+    text = types.replace("<class 'int'>", "a whole number").replace("<class 'float'>", "a number")
+    return re.sub(r"typing\.Literal\['(\w+)'\]", r"\1", text).replace("tuple", "")

@@ -1,0 +1,290 @@
+"""A run: what can be asked of a trained detector, in one object."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iouaware.config import Config, InferenceConfig, build_config, read_config
+from iouaware.errors import IoUAwareError
+from iouaware.inference.formats import Form
+from iouaware.inference.selection import resolve_alpha
+from iouaware.run_data import collect_run_candidates, read_run_split
+from iouaware.run_folder import (
+    RunLog,
+    Say,
+    claim_folder,
+    find_model,
+    find_run,
+    numbered_folder,
+    read_json,
+    write_json,
+)
+from iouaware.runtime import choose_device
+from iouaware.summary import kept_alpha
+
+if TYPE_CHECKING:
+    from iouaware.data.dataset import Dataset
+    from iouaware.structures import Candidates, ModelInfo
+
+METRICS = ("AP", "AP50", "AP75", "AP90")
+OPTIMISTIC = (
+    "the figures are optimistic: weights, alpha and threshold were chosen on these very pictures, "
+    "since the data have no test part"
+)
+
+
+class Run:
+    """A run folder, or a weights file: evaluate, sweep, report and predict with it.
+
+    Attributes:
+        path: the folder everything is written into.
+        known: parts of the run's own data that are read already, by split.
+    """
+
+    def __init__(
+        self,
+        run: str | Path = "latest",
+        *,
+        device: str | None = None,
+        workers: int | None = None,
+        say: Say | None = None,
+        known: Mapping[str, Dataset] | None = None,
+    ) -> None:
+        """Find the run; its model is read when it is needed.
+
+        Args:
+            run: a run folder, a ``.safetensors`` file, or ``latest``.
+            device: None takes CUDA where it is seen.
+            workers: processes that load pictures; None chooses.
+            say: takes each line meant for the user; Python's logging by default.
+            known: as above.
+
+        Raises:
+            CheckpointError: no such run.
+        """
+        self._run = find_run(run)
+        self.path = self._run if self._run.is_dir() else self._run.parent
+        self._device, self._workers = device, workers
+        self._say = say or RunLog()
+        self.known = known or {}
+
+    def __repr__(self) -> str:
+        """Show where it lies."""
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def model_path(self) -> Path:
+        """The weights; a ``CheckpointError`` where training has not written any yet."""
+        return find_model(self._run)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model file says about itself."""
+        from iouaware.checkpoint import read_model_info
+
+        return read_model_info(self.model_path)
+
+    @property
+    def config(self) -> Config:
+        """The settings of the run, with the place of its data where the folder knows it."""
+        written = self.path / "config.yaml"
+        if written.is_file():
+            return read_config(written)
+        return build_config(self.info.config, where=str(self.model_path))
+
+    def evaluate(
+        self, data: str | Path | None = None, split: str = "val", alpha: float | None = None
+    ) -> dict[str, Any]:
+        """Compute the detector's numbers and write ``evaluation.json``.
+
+        Args:
+            data: None takes the data of the run.
+            split: ``train``, ``val`` or ``test``.
+            alpha: None takes the model's.
+
+        Returns:
+            What ``evaluation.json`` holds.
+
+        Raises:
+            ConfigError: the run does not know its data.
+            DatasetError: no such split, or classes the model does not know.
+            ValueError: alpha lies outside 0..1.
+        """
+        from iouaware.evaluation.evaluate import evaluate_candidates
+
+        info = self.info
+        alpha = resolve_alpha(info, alpha)
+        dataset, candidates = self._look(data, split)
+        evaluation = evaluate_candidates(
+            dataset,
+            candidates,
+            alpha,
+            _inference_settings(info),
+            info.score_thresholds,
+        )
+        evaluation |= {"data": self._place(data), "split": split}
+        if data is None and split == "val":
+            evaluation["notes"] = {**evaluation.get("notes", {}), "split": OPTIMISTIC}
+        write_json(self.path / "evaluation.json", evaluation)
+        return evaluation
+
+    def sweep(
+        self,
+        data: str | Path | None = None,
+        split: str = "val",
+        optimize: str = "AP",
+        per_class: bool = False,
+        save: bool = False,
+    ) -> dict[str, Any]:
+        """Judge every alpha on the same candidates and write ``sweep.json``.
+
+        Args:
+            data: None takes the data of the run.
+            split: ``train``, ``val`` or ``test``.
+            optimize: the number that chooses alpha: ``AP``, ``AP50``, ``AP75`` or ``AP90``.
+            per_class: also choose an alpha for each class.
+            save: keep the choice and the thresholds in the model file.
+
+        Returns:
+            What ``sweep.json`` holds.
+
+        Raises:
+            ConfigError: the run does not know its data.
+            DatasetError: no such split, or classes the model does not know.
+            ValueError: an unknown number to optimise.
+        """
+        from iouaware.evaluation.evaluate import sweep_candidates
+
+        if optimize not in METRICS:
+            raise ValueError(f"optimize is {optimize!r}, expected one of {', '.join(METRICS)}")
+        dataset, candidates = self._look(data, split)
+        info = self.info
+        sweep = sweep_candidates(
+            dataset, candidates, _inference_settings(info), optimize=optimize, per_class=per_class
+        )
+        sweep |= {"data": self._place(data), "split": split}
+        write_json(self.path / "sweep.json", sweep)
+        if save:
+            self.keep_choice(sweep)
+        return sweep
+
+    def keep_choice(self, sweep: dict[str, Any]) -> float:
+        """Store alpha and the thresholds of a sweep in the model file; return that alpha.
+
+        alpha stays 1 unless its gain on held-out pictures is positive.
+        """
+        from iouaware.checkpoint import write_model_info
+
+        info = self.info
+        alpha = resolve_alpha(info, kept_alpha(sweep))
+        thresholds = dict(sweep["score_thresholds"])
+        write_model_info(self.model_path, replace(info, alpha=alpha, score_thresholds=thresholds))
+        return alpha
+
+    def report(self) -> Path:
+        """Write ``report/index.html`` and ``MODEL_CARD.md``; return the page's path.
+
+        Numbers that are not there yet are computed first, on the validation part.
+        """
+        from iouaware.reporting.report import write_model_card, write_report
+
+        if not (self.path / "sweep.json").is_file():
+            self.sweep()
+        if not (self.path / "evaluation.json").is_file():
+            self.evaluate()
+        sweep = read_json(self.path / "sweep.json")
+        evaluation = read_json(self.path / "evaluation.json")
+        data = evaluation["data"] if evaluation["data"] != self.config.data.path else None
+        dataset, candidates = self._look(data, evaluation["split"])
+        page = write_report(self.path, dataset, candidates, evaluation, sweep, self.info)
+        write_model_card(self.path, self.info, evaluation, sweep)
+        return page
+
+    def predict(
+        self,
+        sources: Sequence[str | Path],
+        out: str | Path | None = None,
+        format: Form = "iouaware",  # noqa: A002  the name of the command's flag
+        *,
+        alpha: float | None = None,
+        score_threshold: float | None = None,
+        min_iou: float = 0.0,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Path:
+        """Predict on files, folders, globs and videos; write ``predictions.json`` and pictures.
+
+        Args:
+            sources: as the user wrote them.
+            out: a new or empty folder; None makes ``predict-<n>/`` in the run folder.
+            format: ``iouaware``, ``coco``, ``yolo`` or ``labelstudio``.
+            alpha: None takes the model's.
+            score_threshold: smallest S; None takes the model's for that alpha.
+            min_iou: smallest predicted IoU.
+            progress: called with pictures done and their number, None where videos hide it.
+
+        Returns:
+            The path of ``predictions.json``; after an error nothing is left.
+
+        Raises:
+            ConfigError: ``out`` is not empty, or ``min_iou`` is asked of a model without IoU.
+            DatasetError: a source is missing, is no picture, or cannot be read.
+            ValueError: a value lies outside its range.
+        """
+        from iouaware.inference.folder import predict_folder
+        from iouaware.inference.predictor import load
+        from iouaware.inference.sources import list_sources
+
+        list_sources(sources)  # a missing source is told before the model is loaded
+        predictor = load(self.model_path, choose_device(self._device))
+        folder = claim_folder(Path(out)) if out else numbered_folder(self.path, "predict")
+        try:
+            return predict_folder(
+                predictor,
+                sources,
+                folder,
+                format,
+                alpha=alpha,
+                score_threshold=score_threshold,
+                min_iou=min_iou,
+                progress=progress,
+            )
+        except (IoUAwareError, ValueError):
+            shutil.rmtree(folder)
+            raise
+
+    def result(self) -> dict[str, Any]:
+        """Return the main numbers of the run folder, as ``train --json`` prints them."""
+        result: dict[str, Any] = {"run": str(self.path)}
+        if (self.path / "evaluation.json").is_file():
+            evaluation = read_json(self.path / "evaluation.json")
+            names = ("data", "split", "images", "alpha", *METRICS[:3], "AP_per_class")
+            result |= {name: evaluation[name] for name in names}
+            result["AP90"] = evaluation["AP_per_iou"].get("0.90")
+            result["AP_alpha1"] = evaluation["baseline"]["AP"]
+        if (self.path / "sweep.json").is_file():
+            result["held_out"] = read_json(self.path / "sweep.json")["held_out"]
+        return result
+
+    def _look(self, data: str | Path | None, split: str) -> tuple[Dataset, list[Candidates]]:
+        """Return the pictures to judge on and the candidates found there."""
+        own = data is None
+        if own and split in self.known:
+            dataset = self.known[split]
+        else:
+            dataset = read_run_split(self.path, self.config, self.info, data, split, self._say)
+        kept = self.path / f"candidates-{split}.npz" if own else None
+        return dataset, collect_run_candidates(
+            self.model_path, dataset, kept, self._device, self._workers
+        )
+
+    def _place(self, data: str | Path | None) -> str | None:
+        """Return the path that names the data in the results."""
+        return self.config.data.path if data is None else str(Path(data).resolve())
+
+
+def _inference_settings(info: ModelInfo) -> InferenceConfig:
+    return InferenceConfig.model_validate(info.config["inference"])

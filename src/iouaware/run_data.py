@@ -1,0 +1,123 @@
+"""The pictures a run is judged on, and its candidates there: one forward pass, kept."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iouaware.config import Config
+from iouaware.data.class_mapping import map_classes
+from iouaware.data.dataset import Dataset
+from iouaware.data.layouts import read_split
+from iouaware.errors import ConfigError
+from iouaware.run_folder import Say, read_json
+from iouaware.runtime import choose_device, default_workers
+from iouaware.structures import Candidates
+
+if TYPE_CHECKING:
+    from iouaware.structures import ModelInfo
+
+
+def read_run_split(
+    run: Path, config: Config, info: ModelInfo, data: str | Path | None, split: str, say: Say
+) -> Dataset:
+    """Read the pictures to judge a run on, with the classes of its model.
+
+    Args:
+        run: the run folder.
+        config: of the run; ``data.path`` is used where ``data`` is None.
+        info: of the model.
+        data: another data set.
+        split: ``train``, ``val`` or ``test``.
+        say: takes a line where the pictures are no longer those of the training.
+
+    Raises:
+        ConfigError: the run does not know its data.
+        DatasetError: no such split, or boxes of a class the model does not know.
+    """
+    path = data or config.data.path
+    if path is None:
+        raise ConfigError(f"{run}: the run does not name its data; give it with --data")
+    own = data is None
+    dataset = read_split(
+        Path(path),
+        split,
+        images=Path(config.data.images) if own and config.data.images else None,
+        empty=Path(config.data.empty) if own and config.data.empty else None,
+    )
+    if own:
+        _compare_with_training(run, dataset, split, say)
+    return map_classes(dataset, info.class_names, info.category_ids)
+
+
+def _compare_with_training(run: Path, dataset: Dataset, split: str, say: Say) -> None:
+    """Say where a part has other pictures than at training: its numbers then mean something else.
+
+    A split made by hashing may have moved training pictures into the validation part.
+    """
+    written = run / "split.json"
+    if not written.is_file():
+        return
+    before = set(read_json(written).get(split) or ())
+    now = {dataset.file_name(index) for index in range(len(dataset))}
+    if before and before != now:
+        say(
+            f"warning: {split} has {len(now - before)} pictures it did not have at training and "
+            f"lacks {len(before - now)} it had ({written}): the figures are not comparable"
+        )
+
+
+def collect_run_candidates(
+    model_path: Path,
+    dataset: Dataset,
+    kept: Path | None,
+    device: str | None = None,
+    workers: int | None = None,
+) -> list[Candidates]:
+    """Return the candidates of every picture, from the kept file where it fits the pictures.
+
+    Args:
+        model_path: the weights.
+        dataset: the pictures, in the order of the result.
+        kept: ``RUN/candidates-<split>.npz``, read or written; None neither reads nor writes.
+        device: None takes CUDA where it is seen.
+        workers: processes that load pictures; None chooses.
+    """
+    from iouaware.evaluation.cache import load_candidates, save_candidates
+
+    if kept is not None and kept.is_file():
+        candidates = load_candidates(kept)
+        if _fits(candidates, dataset):
+            return candidates
+    candidates = _run_network(model_path, dataset, device, workers)
+    if kept is not None:
+        save_candidates(kept, candidates)
+    return candidates
+
+
+def _fits(candidates: list[Candidates], dataset: Dataset) -> bool:
+    """Tell whether kept candidates belong to pictures of these sizes in this order."""
+    return len(candidates) == len(dataset) and all(
+        found.frame.original_hw == (int(height), int(width))
+        for found, (width, height) in zip(candidates, dataset.image_wh, strict=True)
+    )
+
+
+def _run_network(
+    model_path: Path, dataset: Dataset, device: str | None, workers: int | None
+) -> list[Candidates]:
+    from iouaware.evaluation.collect import collect_candidates
+    from iouaware.inference.predictor import load
+
+    where = choose_device(device)
+    predictor = load(model_path, where)
+    return collect_candidates(
+        predictor.backend,
+        dataset,
+        predictor.image_size,
+        predictor.fill,
+        batch_size=predictor.batch_size,
+        workers=default_workers(where) if workers is None else workers,
+        progress=sys.stderr.isatty(),
+    )

@@ -1,0 +1,116 @@
+"""The last lines of a training run: is it good, what was chosen, what next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from iouaware.structures import ModelInfo
+
+
+def tail_lines(
+    run: Path, info: ModelInfo, evaluation: dict[str, Any], sweep: dict[str, Any], page: Path
+) -> list[str]:
+    """Return what ``train`` prints at the end, at most six lines.
+
+    Args:
+        run: the run folder.
+        info: of the model, with the alpha and thresholds that were chosen.
+        evaluation: what ``evaluation.json`` holds.
+        sweep: what ``sweep.json`` holds.
+        page: the report.
+    """
+    folder = shlex.quote(str(run))
+    return [
+        figures_line(evaluation),
+        alpha_line(info.alpha, sweep),
+        threshold_line(info, evaluation),
+        weakest_class_line(evaluation),
+        f"look: python -m webbrowser {shlex.quote(str(page))}",
+        f"use: iouaware predict {folder} PICTURES",
+    ]
+
+
+def evaluation_lines(info: ModelInfo, evaluation: dict[str, Any]) -> list[str]:
+    """Return what ``evaluate`` prints."""
+    notes = [f"note: {reason}" for reason in evaluation.get("notes", {}).values()]
+    return [
+        figures_line(evaluation),
+        threshold_line(info, evaluation),
+        weakest_class_line(evaluation),
+        *notes,
+    ]
+
+
+def sweep_lines(sweep: dict[str, Any]) -> list[str]:
+    """Return what ``sweep`` prints: the curve, and the choice."""
+    names = [name for name in ("AP", "AP50", "AP75", "AP80", "AP90") if name in sweep]
+    lines = ["alpha  " + "  ".join(f"{name:>5}" for name in names)]
+    for row, alpha in enumerate(sweep["alphas"]):
+        cells = "  ".join(f"{percent(sweep[name][row]):>5}" for name in names)
+        lines.append(f"{alpha:5.1f}  {cells}")
+    return [*lines, alpha_line(kept_alpha(sweep), sweep)]
+
+
+def kept_alpha(sweep: dict[str, Any]) -> float:
+    """Return the alpha to keep: the sweep's where it gained on held-out pictures, else 1."""
+    held_out = sweep["held_out"]
+    gained = held_out["gain"] is not None and held_out["gain"] > 0
+    return float(held_out["alpha"]) if gained else 1.0
+
+
+def figures_line(evaluation: dict[str, Any]) -> str:
+    """Return AP, AP50, AP75 and AP90 at the alpha of the evaluation, and AP at alpha 1."""
+    values = {**evaluation, "AP90": evaluation["AP_per_iou"].get("0.90")}
+    figures = ", ".join(
+        f"{name} {percent(values[name])}" for name in ("AP", "AP50", "AP75", "AP90")
+    )
+    text = f"{figures} on {evaluation['images']} pictures ({evaluation['split']})"
+    if evaluation["alpha"] != 1:
+        text += (
+            f" at alpha {evaluation['alpha']:g}; AP {percent(evaluation['baseline']['AP'])} at 1"
+        )
+    return text
+
+
+def alpha_line(alpha: float, sweep: dict[str, Any]) -> str:
+    """Return the chosen alpha, its gain on held-out pictures and how sure that is."""
+    held_out = sweep["held_out"]
+    if held_out["gain"] is None:
+        return f"alpha {alpha:g}: too few pictures with objects to choose one and judge the choice"
+    low, high = held_out["ci95"]
+    text = f"held-out gain {100 * held_out['gain']:+.1f} AP"
+    if low is not None and high is not None:
+        text += f", 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+    if not held_out["proven"]:
+        text += ": not proven"
+    kept = f" (kept: the sweep's best, {held_out['alpha']:g}, gained nothing on held-out pictures)"
+    return f"alpha {alpha:g}{kept if alpha == 1 and held_out['alpha'] != 1 else ''}: {text}"
+
+
+def threshold_line(info: ModelInfo, evaluation: dict[str, Any]) -> str:
+    """Return the display threshold and what it lets through."""
+    text = f"threshold {info.score_threshold(info.alpha):.2f} (best F1 at IoU 0.5)"
+    display = evaluation.get("display") or {}
+    if display.get("precision") is not None:
+        text += f": precision {percent(display['precision'])} %"
+        text += f", recall {percent(display['recall'])} %"
+    alarms = evaluation["false_alarms_per_empty_image"]
+    if alarms is None:
+        return f"{text}, no empty picture to count false alarms on"
+    return f"{text}, {alarms:.2f} false alarms per empty picture"
+
+
+def weakest_class_line(evaluation: dict[str, Any]) -> str:
+    """Return the class with the lowest AP, among those with objects."""
+    scores = {name: ap for name, ap in evaluation["AP_per_class"].items() if ap is not None}
+    if not scores:
+        return "weakest class: none, since no class has an object to find"
+    weakest = min(scores, key=lambda name: scores[name])
+    return f"weakest class: {weakest}, AP {percent(scores[weakest])}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share as AP is quoted: 0.534 is 53.4; n/a where there is none."""
+    return "n/a" if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,276 @@
+"""From a data set to a finished run folder: plan, train, judge, report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iouaware.config import read_config
+from iouaware.errors import CheckpointError, ConfigError, DatasetError
+from iouaware.planning import Plan, config_of_run, plan_training
+from iouaware.run import Run
+from iouaware.run_folder import (
+    RUNS,
+    RunLog,
+    Say,
+    find_resumable,
+    name_of_data,
+    new_run_folder,
+    numbered_folder,
+    read_json,
+    remove_untrained,
+    temporary_folder,
+    write_json,
+    write_yaml,
+)
+from iouaware.runtime import environment_record
+from iouaware.summary import tail_lines
+
+if TYPE_CHECKING:
+    from iouaware.data.layouts import Splits
+    from iouaware.training.ranks import Ranks
+
+
+def train(
+    data: str | Path | None = None,
+    config: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    from_: str | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+    log: str | Sequence[str] = "csv",
+    dry_run: bool = False,
+    resume: str | Path | None = None,
+    overfit: int | None = None,
+    strict: bool = False,
+    say: Say | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a detector on a folder of pictures, judge it, write its report.
+
+    Args:
+        data: a COCO, VOC or YOLO data set: its folder, or the file that describes it.
+        config: ``small``, ``modern``, ``paper`` or a YAML file; None takes ``modern`` where CUDA
+            is seen, else ``small``.
+        out: the run folder, new or empty; None makes ``runs/<data>-<n>/``.
+        from_: a run, a weights file or ``torchvision:NAME`` to start from.
+        device: None takes CUDA where it is seen.
+        workers: processes that load pictures; None chooses.
+        log: loggers besides the CSV: ``tensorboard``, ``mlflow``, ``wandb``.
+        dry_run: say what would be done, draw the first batch in a temporary folder, and stop.
+        resume: go on with this run folder, under its own settings.
+        overfit: learn this many pictures by heart, to see whether the data can be learnt.
+        strict: raise where an annotation would be mended.
+        say: takes each line meant for the user; Python's logging by default.
+        **settings: ``seed``, ``epochs``, ``minutes``, ``image_size``, ``batch_size``, ``images``,
+            ``empty``, and every setting by its dotted name: ``**{"train.lr": 0.001}``.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        IoUAwareError: data, settings or weights that cannot be used; nothing is left behind.
+    """
+    said = RunLog(say if _is_first() else lambda line: None)
+    loggers = tuple(log.split(",")) if isinstance(log, str) else tuple(log)
+    if resume is not None:
+        _refuse_other_settings(data, config, from_, out, settings)
+        return _resume(find_resumable(resume), device, workers, loggers, said)
+    plan = plan_training(
+        data,
+        config,
+        settings,
+        start=from_,
+        device=device,
+        workers=workers,
+        strict=strict,
+        say=said,
+    )
+    if overfit is not None:
+        plan = _plan_overfit(plan, overfit)
+    run = _make_folder(plan, Path(out) if out else None, dry_run, overfit is not None)
+    try:
+        return _train_into(run, plan, loggers, said, dry_run, overfit)
+    except (ConfigError, DatasetError, CheckpointError):
+        if _is_first():
+            remove_untrained(run)
+        raise
+
+
+def _train_into(
+    run: Path,
+    plan: Plan,
+    loggers: Sequence[str],
+    said: RunLog,
+    dry_run: bool = False,
+    overfit: int | None = None,
+    resume: bool = False,
+) -> Run:
+    """Train in an existing run folder and conclude; every process does the first, one the second.
+
+    On a dry run, all that is said and drawn is; nothing is trained.
+    """
+    from iouaware.training.train import train_detector
+
+    started = time.time()
+    if _is_first():
+        said.open(run)
+        said(f"writes to: {run}")
+        _write_what_is_known(run, plan, resume)
+    train_detector(
+        plan.config,
+        plan.splits,
+        run,
+        image_size=plan.image_size,
+        device=plan.device,
+        workers=plan.workers,
+        start=plan.start,
+        resume=resume,
+        loggers=loggers,
+        dry_run=dry_run,
+        say=said,
+    )
+    parts = {"train": plan.splits.train, "val": plan.splits.val, "test": plan.splits.test}
+    known = {name: part for name, part in parts.items() if part is not None}
+    finished = Run(run, device=plan.device, workers=plan.workers, say=said, known=known)
+    if _is_first() and not dry_run:
+        if overfit is not None:
+            _tell_overfit(finished, plan, said)
+        else:
+            _conclude(finished, said)
+        _write_seconds(run, time.time() - started)
+    return finished
+
+
+def _conclude(run: Run, say: Say) -> None:
+    """Sweep on the validation part, keep its choice, evaluate, report, and say the last lines.
+
+    Where the data have a test part, the final figures come from it.
+    """
+    for stale in run.path.glob("candidates-*.npz"):
+        stale.unlink()
+    say("judging the best weights")
+    sweep = run.sweep()
+    run.keep_choice(sweep)
+    evaluation = run.evaluate(split="test" if "test" in run.known else "val")
+    page = run.report()
+    for line in tail_lines(run.path, run.info, evaluation, sweep, page):
+        say(line)
+
+
+def _plan_overfit(plan: Plan, images: int) -> Plan:
+    from iouaware.training.overfit import overfit_setup
+
+    config, splits = overfit_setup(plan.config, plan.splits, images)
+    return replace(plan, config=config, splits=splits)
+
+
+def _tell_overfit(run: Run, plan: Plan, say: Say) -> None:
+    from iouaware.training.overfit import overfit_verdict
+
+    evaluation = run.evaluate(alpha=1.0)
+    say(overfit_verdict(evaluation["AP50"], len(plan.splits.train)))
+
+
+def _resume(
+    run: Path, device: str | None, workers: int | None, loggers: Sequence[str], said: RunLog
+) -> Run:
+    """Go on in a run folder, with its own settings, data and split."""
+    config = read_config(run / "config.yaml")
+    plan = plan_training(
+        None, run / "config.yaml", {}, device=device, workers=workers, say=lambda line: None
+    )
+    before, now = read_json(run / "split.json"), _split_record(plan.splits)
+    changed = [part for part in ("train", "val", "test") if before.get(part) != now[part]]
+    if changed:
+        raise DatasetError(
+            f"{config.data.path}: the pictures of {', '.join(changed)} are not those in "
+            f"{run / 'split.json'}; expected the data as they were: put them back, or train anew "
+            f"with --from {run}"
+        )
+    return _train_into(run, plan, loggers, said, resume=True)
+
+
+def _refuse_other_settings(
+    data: str | Path | None,
+    config: str | Path | None,
+    from_: str | None,
+    out: str | Path | None,
+    settings: dict[str, Any],
+) -> None:
+    """A run goes on with its own settings, else the result would be that of no single recipe."""
+    given = {"DATA": data, "--config": config, "--from": from_, "--out": out, **settings}
+    named = [name for name, value in given.items() if value is not None]
+    if named:
+        raise ConfigError(
+            f"--resume goes on with the data and settings of the run; found {', '.join(named)} "
+            "too: leave it out, or train anew with --from RUN"
+        )
+
+
+def _make_folder(plan: Plan, out: Path | None, dry_run: bool, overfit: bool) -> Path:
+    """Make the run folder in the first process and tell the others."""
+    from iouaware.training.ranks import join_ranks
+
+    ranks = join_ranks(plan.device)
+    folder: Path | None = None
+    if ranks.is_first:
+        data = Path(str(plan.places["path"]))
+        if dry_run:
+            folder = temporary_folder()
+        elif overfit and out is None:
+            folder = numbered_folder(RUNS / "overfit", name_of_data(data))
+        else:
+            folder = new_run_folder(data, out)
+    return _share(ranks, folder, plan.device)
+
+
+def _share(ranks: Ranks, folder: Path | None, device: str) -> Path:
+    """Send a path from the first process to all, as bytes in a tensor."""
+    if ranks.world_size == 1 and folder is not None:
+        return folder
+    import torch
+
+    text = str(folder or "").encode().ljust(4096, b"\0")
+    received = ranks.broadcast(torch.frombuffer(bytearray(text), dtype=torch.uint8).to(device))
+    return Path(bytes(received.cpu().tolist()).rstrip(b"\0").decode())
+
+
+def _write_what_is_known(run: Path, plan: Plan, resume: bool) -> None:
+    """Write config, environment and split before the first step: a broken run tells them too."""
+    record = environment_record()
+    if resume:
+        environment = read_json(run / "environment.json")
+        environment.setdefault("resumed", []).append(record)
+    else:
+        environment = {**record, "seed": plan.config.seed}
+        write_yaml(run / "config.yaml", config_of_run(plan))
+        write_json(run / "split.json", _split_record(plan.splits))
+    write_json(run / "environment.json", environment)
+
+
+def _write_seconds(run: Path, seconds: float) -> None:
+    """Add the wall time of this process to ``environment.json``."""
+    environment = read_json(run / "environment.json")
+    total = environment.get("wall_seconds", 0.0) + seconds
+    write_json(run / "environment.json", {**environment, "wall_seconds": round(total, 1)})
+
+
+def _split_record(splits: Splits) -> dict[str, Any]:
+    """Return the names of the pictures of each part, as ``split.json`` keeps them."""
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    names = {
+        part: [] if dataset is None else [dataset.file_name(i) for i in range(len(dataset))]
+        for part, dataset in parts.items()
+    }
+    return {**names, "made": splits.made}
+
+
+def _is_first() -> bool:
+    """Whether this is the process that prints and writes, before the group is joined."""
+    return int(os.environ.get("RANK", "0")) == 0
