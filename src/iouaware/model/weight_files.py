@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import pickle
 from pathlib import Path
@@ -11,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.hub import load_state_dict_from_url
 
 from iouaware.errors import CheckpointError
 from iouaware.structures import ModelInfo
@@ -71,9 +74,33 @@ def read_state_dict(path: Path) -> StateDict:
     return {str(key).removeprefix("module."): value for key, value in values.items()}
 
 
+def fetch_state_dict(url: str, check_hash: bool = False) -> StateDict:
+    """Read a state dict from torch's cache or, failing that, from the net.
+
+    Args:
+        url: where it lies.
+        check_hash: compare with the hash that the name ends in.
+
+    Raises:
+        OSError: no connection.
+        RuntimeError: another hash.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):  # torch prints, a library must not
+        state: StateDict = load_state_dict_from_url(
+            url,
+            map_location=torch.device("cpu"),
+            progress=False,
+            check_hash=check_hash,
+            weights_only=True,
+        )
+    return state
+
+
 def is_own_model(path: Path) -> bool:
     """Tell whether a file carries this package's header."""
-    return path.suffix == ".safetensors" and HEADER_KEY in _read_metadata(path)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
+    return HEADER_KEY in _read_metadata(path)
 
 
 def read_model_info(path: Path) -> ModelInfo:

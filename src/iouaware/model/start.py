@@ -1,0 +1,200 @@
+"""Starting from a whole detector: an earlier run, or torchvision's RetinaNet trained on COCO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from iouaware.anchors import ANCHORS_PER_LOCATION
+from iouaware.config import build_config
+from iouaware.errors import CheckpointError
+from iouaware.model.detector import Detector
+from iouaware.model.torchvision_names import (
+    V1,
+    WEIGHTS,
+    model_config_for_torchvision,
+    name_of_torchvision,
+    rename_torchvision,
+    torchvision_class_names,
+)
+from iouaware.model.weight_files import (
+    StateDict,
+    fetch_state_dict,
+    find_model_file,
+    is_own_model,
+    read_model_info,
+    read_state_dict,
+)
+
+TORCHVISION = "torchvision:"
+_CLASS_LAYER = "head.class_layer."
+_IOU_BRANCH = ("head.iou_layer.", "head.iou_tower.")
+# settings that may differ between the weights and the run that starts from them
+_FREE_SETTINGS = {"weights", "frozen_stages", "prior_probability", "iou_head", "shared_iou_convs"}
+
+
+class _Source(NamedTuple):
+    """Weights in this package's names, the settings they need, and the class of each row."""
+
+    state: StateDict
+    settings: dict[str, Any]
+    class_names: tuple[str, ...]
+
+
+def start_from(detector: Detector, source: str, class_names: tuple[str, ...]) -> str:
+    """Fill a detector with the weights of another one.
+
+    The class layer is taken over row by row, by name; classes that the source does not know keep
+    their new weights. So does the IoU branch where the source has none, or one of another shape.
+
+    Args:
+        detector: changed in place; built with ``model_settings_of(source)``.
+        source: a run folder, a model file, ``torchvision:retinanet_resnet50_fpn`` (or ``_v2``), or
+            a file with its state dict.
+        class_names: K names, in the order of the detector's labels.
+
+    Returns:
+        A few words on what was loaded and what is new.
+
+    Raises:
+        CheckpointError: the weights cannot be had, or are of another network than the settings
+            describe.
+        ValueError: the number of names is not the detector's.
+    """
+    if len(class_names) != detector.num_classes:
+        raise ValueError(f"{len(class_names)} names for a detector of {detector.num_classes}")
+    found = _open(source)
+    mine = detector.config.model_dump()
+    for key, value in found.settings.items():
+        if key not in _FREE_SETTINGS and mine[key] != value:
+            raise CheckpointError(
+                f"{source}: needs model.{key} {value}, found {mine[key]}; leave it out, or pass "
+                f"--model.{key} {value}"
+            )
+    own = detector.state_dict()
+    shared = found.settings.get("shared_iou_convs")
+    has_iou = shared in (None, detector.config.shared_iou_convs) and all(
+        key in found.state and found.state[key].shape == value.shape
+        for key, value in own.items()
+        if key.startswith(_IOU_BRANCH)
+    )
+    state = {**own}
+    for key in own:
+        if key.startswith(_CLASS_LAYER) or (key.startswith(_IOU_BRANCH) and not has_iou):
+            continue
+        if key in found.state:
+            state[key] = found.state[key]
+        elif not key.endswith("num_batches_tracked"):  # FrozenBatchNorm2d has no such counter
+            raise CheckpointError(f"{source}: {key} is missing; expected a whole detector")
+    matched = _take_classes(state, found, class_names)
+    try:
+        detector.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{source}: does not fit the network: {reason}") from error
+    return f"weights from {source}, {_describe(matched, class_names, detector, has_iou)}"
+
+
+def model_settings_of(source: str) -> dict[str, Any]:
+    """Return the model settings that a detector needs to start from these weights.
+
+    Args:
+        source: as in ``start_from``.
+
+    Returns:
+        Values by their names in ``ModelConfig``; where the weights of a run come from, what it
+        froze and its IoU branch are its own affair, and left out.
+
+    Raises:
+        CheckpointError: no such weights, or of no known network.
+    """
+    if source.startswith(TORCHVISION):
+        return model_config_for_torchvision(source.removeprefix(TORCHVISION))
+    settings = _open(source).settings
+    return {key: value for key, value in settings.items() if key not in _FREE_SETTINGS}
+
+
+def _open(source: str) -> _Source:
+    """Read weights and find out what they are of."""
+    if source.startswith(TORCHVISION):
+        state = _fetch_torchvision(source.removeprefix(TORCHVISION))
+        return _as_torchvision(source, state)
+    path = Path(source)
+    if path.is_dir() or is_own_model(path):
+        info = read_model_info(path)
+        settings = build_config(info.config, where=source).model.model_dump()
+        return _Source(read_state_dict(find_model_file(path)), settings, info.class_names)
+    return _as_torchvision(source, read_state_dict(path))
+
+
+def _as_torchvision(source: str, state: StateDict) -> _Source:
+    name = name_of_torchvision(state)
+    if name is None:
+        raise CheckpointError(
+            f"{source}: neither a model of this package nor a state dict of torchvision's "
+            "RetinaNet; weights of a backbone alone go to --model.weights FILE"
+        )
+    rows = len(state["head.classification_head.cls_logits.bias"]) // ANCHORS_PER_LOCATION
+    settings = model_config_for_torchvision(name)
+    if name == V1 and any(key.endswith("num_batches_tracked") for key in state):
+        settings["norm_eps"] = None  # trained from scratch, with torch's BatchNorm and its epsilon
+    return _Source(rename_torchvision(state), settings, torchvision_class_names(rows))
+
+
+def _fetch_torchvision(name: str) -> StateDict:
+    model_config_for_torchvision(name)  # the one place that knows the names
+    weights = WEIGHTS[name]
+    try:
+        return fetch_state_dict(weights.url, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(
+            f"{TORCHVISION}{name}: could not be downloaded ({reason}): get {weights.url} on a "
+            "machine that can, and pass it with --from FILE"
+        ) from error
+
+
+def _take_classes(state: StateDict, found: _Source, class_names: tuple[str, ...]) -> list[str]:
+    """Copy the rows of classes that both sides know; return their names."""
+    rows = {_spelled(name): row for row, name in enumerate(found.class_names) if name}
+    pairs = [
+        (label, rows[_spelled(name)])
+        for label, name in enumerate(class_names)
+        if _spelled(name) in rows
+    ]
+    here = [label for label, _ in pairs]
+    there = [row for _, row in pairs]
+    for key in (f"{_CLASS_LAYER}weight", f"{_CLASS_LAYER}bias"):
+        theirs = _per_class(found.state[key], len(found.class_names))
+        mine = _per_class(state[key], len(class_names)).clone()
+        if mine.shape[2:] != theirs.shape[2:]:
+            continue  # another width: loading the rest says so
+        mine[:, here] = theirs[:, there].to(torch.float32)
+        state[key] = mine.flatten(0, 1)
+    return [class_names[label] for label in here]
+
+
+def _per_class(values: Tensor, classes: int) -> Tensor:
+    """See the channels as [9, classes, ...]."""
+    return values.reshape(ANCHORS_PER_LOCATION, classes, *values.shape[1:])
+
+
+def _spelled(name: str) -> str:
+    """Make names equal that differ in case, spaces, hyphens or underscores only."""
+    return name.strip().casefold().replace("_", " ").replace("-", " ")
+
+
+def _describe(
+    matched: list[str], class_names: tuple[str, ...], detector: Detector, has_iou: bool
+) -> str:
+    if len(matched) == len(class_names):
+        text = "all classes by name"
+    elif matched:
+        shown = ", ".join(matched[:5]) + (", ..." if len(matched) > 5 else "")
+        text = f"{len(matched)} of {len(class_names)} classes by name ({shown}), the others new"
+    else:
+        text = "class layer new"
+    return text + ("" if has_iou or not detector.config.iou_head else ", IoU branch new")
