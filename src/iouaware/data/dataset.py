@@ -245,6 +245,38 @@ class DatasetBuilder:
         return path.as_posix()
 
 
+def join_datasets(parts: Sequence[Dataset]) -> Dataset:
+    """Return several sets of the same classes and root as one, named as the first.
+
+    Raises:
+        ValueError: their classes or roots differ.
+    """
+    first = parts[0]
+    mended = first.mended
+    for part in parts[1:]:
+        if (part.class_names, part.root) != (first.class_names, first.root):
+            raise ValueError(
+                f"cannot join classes {part.class_names} of {part.root} to {first.class_names} of "
+                f"{first.root}"
+            )
+        mended = mended.merged(part.mended)
+    return Dataset(
+        format=first.format,
+        root=first.root,
+        split=first.split,
+        class_names=first.class_names,
+        category_ids=first.category_ids,
+        file_names=np.concatenate([part.file_names for part in parts]),
+        image_wh=np.concatenate([part.image_wh for part in parts]),
+        offsets=_to_offsets(np.concatenate([np.diff(part.offsets) for part in parts])),
+        boxes=np.concatenate([part.boxes for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        ignored=np.concatenate([part.ignored for part in parts]),
+        areas=np.concatenate([part.areas for part in parts]),
+        mended=mended,
+    )
+
+
 def _to_offsets(counts: ArrayLike) -> IntArray:
     """Turn counts, [I], into the places where each begins, [I + 1]."""
     return np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64))]).astype(np.int64)

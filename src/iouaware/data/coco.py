@@ -1,0 +1,235 @@
+"""COCO JSON: boxes [x, y, width, height] in continuous pixels, category ids with gaps."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iouaware.data.classes import ClassList
+from iouaware.data.dataset import Dataset, DatasetBuilder
+from iouaware.data.mending import Mended
+from iouaware.data.pictures import PictureFinder, read_shown_sizes
+from iouaware.data.rotation import enclosing_box
+from iouaware.errors import DatasetError
+
+_BEYOND = 1e9  # no coordinate is as large; it also stands for NaN and infinity
+
+
+def read_coco(
+    annotations: Path,
+    finder: PictureFinder,
+    *,
+    root: Path,
+    split: str,
+    classes: ClassList | None = None,
+    strict: bool = False,
+) -> Dataset:
+    """Read one COCO file.
+
+    Crowds are ignored boxes. The area is the file's (a mask's, where it has masks). Boxes that
+    CVAT turned (``attributes.rotation``) become the box around them.
+
+    Args:
+        annotations: the JSON file.
+        finder: finds the pictures.
+        root: file names of the result are relative to it.
+        split: name of the split.
+        classes: the training data's, which these are mapped onto by name; the file's own, in its
+            order, where left out.
+        strict: whether a repair is an error.
+
+    Raises:
+        DatasetError: the file or an annotation cannot be used, or a picture cannot be found.
+    """
+    content = read_coco_json(annotations)
+    own = coco_classes(content, annotations)
+    classes = classes or own
+    labels = classes.labels_of(own.names, str(annotations))
+    label_of_id = {id_: labels[name] for id_, name in zip(own.ids, own.names, strict=True)}
+    by_image = _group_by_image(content, annotations)
+    images = content["images"]
+    paths, declared = [], []
+    for position, image in enumerate(images):
+        where = f"{annotations} image {image.get('id', position)}"
+        paths.append(finder.find(_file_name(image, where), where))
+        declared.append(_declared_size(image, where))
+    builder = DatasetBuilder("coco", root, split, classes.names, classes.ids, strict, "xywh")
+    sizes = read_shown_sizes(paths, declared)
+    for image, path, (width, height) in zip(images, paths, sizes, strict=True):
+        rows = by_image[image["id"]]
+        names = [_name(annotations, row, position) for position, row in rows]
+        boxes, wanted, crowd, areas = [], [], [], []
+        for name, (_, row) in zip(names, rows, strict=True):
+            boxes.append(_read_box(row, name, builder.mended, path.name))
+            wanted.append(_label(row, label_of_id, own, name))
+            if "iscrowd" not in row:
+                builder.mended.add("missing iscrowd read as 0", path.name, name)
+            crowd.append(bool(row.get("iscrowd")) or bool(row.get("ignore")))
+            areas.append(_read_area(row, name))
+        builder.add_image(path, width, height, boxes, wanted, crowd, areas, names.__getitem__)
+    return builder.build()
+
+
+def read_coco_json(annotations: Path) -> dict[str, Any]:
+    """Read a COCO file and see that it has the three lists.
+
+    Raises:
+        DatasetError: it is not there, is no JSON, or has another form.
+    """
+    try:
+        content = json.loads(annotations.read_text("utf-8-sig"))
+    except OSError as error:
+        raise DatasetError(f"{annotations}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:  # malformed JSON or text are ValueErrors
+        raise DatasetError(f"{annotations}: not valid JSON ({error})") from error
+    for key in ("images", "annotations", "categories"):
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise DatasetError(
+                f"{annotations}: {key!r} is no list of objects; expected COCO's form with images, "
+                "annotations and categories"
+            )
+    found: dict[str, Any] = content
+    return found
+
+
+def coco_classes(content: dict[str, Any], annotations: Path) -> ClassList:
+    """Return the categories in the order of the file, Roboflow's phantom root left out.
+
+    Raises:
+        DatasetError: a category has no whole id or no name, or two have the same.
+    """
+    categories = _without_phantom(content)
+    ids, names = [], []
+    for position, category in enumerate(categories):
+        id_, name = category.get("id"), category.get("name")
+        if not isinstance(id_, int) or not isinstance(name, str) or not name.strip():
+            raise DatasetError(
+                f"{annotations} category {position + 1}: id {id_!r} and name {name!r}, expected a "
+                "whole number and a text"
+            )
+        ids.append(id_)
+        names.append(name.strip())
+    for kind, values in (("id", ids), ("name", names)):
+        double = _first_double(values)
+        if double is not None:
+            raise DatasetError(
+                f"{annotations}: two categories have the {kind} {double!r}; expected one each"
+            )
+    return ClassList(tuple(names), tuple(ids))
+
+
+def _without_phantom(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Drop the root class that Roboflow writes: id 0, used by no box, parent of all others."""
+    categories: list[dict[str, Any]] = content["categories"]
+    for root in categories:
+        others = [category for category in categories if category is not root]
+        if (
+            root.get("id") == 0
+            and root.get("supercategory") in ("none", None, "")
+            and others
+            and all(other.get("supercategory") == root.get("name") for other in others)
+            and not any(row.get("category_id") == 0 for row in content["annotations"])
+        ):
+            return others
+    return categories
+
+
+def _group_by_image(
+    content: dict[str, Any], annotations: Path
+) -> dict[Any, list[tuple[int, dict[str, Any]]]]:
+    """Sort annotations to their images, each with its place in the file."""
+    ids = [image.get("id") for image in content["images"]]
+    if any(not isinstance(id_, int | str) for id_ in ids):
+        raise DatasetError(f"{annotations}: an image has no id; expected a number")
+    double = _first_double(ids)
+    if double is not None:
+        raise DatasetError(f"{annotations}: two images have the id {double!r}; expected one each")
+    grouped: dict[Any, list[tuple[int, dict[str, Any]]]] = {id_: [] for id_ in ids}
+    for position, row in enumerate(content["annotations"]):
+        image_id = row.get("image_id")
+        if not isinstance(image_id, int | str) or image_id not in grouped:
+            raise DatasetError(
+                f"{_name(annotations, row, position)}: image_id is {image_id!r}, expected the id "
+                "of one of the images in the file"
+            )
+        grouped[image_id].append((position, row))
+    return grouped
+
+
+def _name(annotations: Path, row: dict[str, Any], position: int) -> str:
+    return f"{annotations} annotation {row['id'] if 'id' in row else f'number {position + 1}'}"
+
+
+def _file_name(image: dict[str, Any], where: str) -> str:
+    name = image.get("file_name")
+    if not isinstance(name, str) or not name:
+        raise DatasetError(f"{where}: file_name is {name!r}, expected the name of a picture")
+    return name
+
+
+def _declared_size(image: dict[str, Any], where: str) -> tuple[int, int] | None:
+    """Return (width, height), None where the file leaves them out or has zeros."""
+    sides = image.get("width"), image.get("height")
+    if not all(sides):
+        return None
+    if not all(_is_number(side) for side in sides):
+        raise DatasetError(f"{where}: width {sides[0]!r} and height {sides[1]!r}, expected numbers")
+    return int(sides[0]), int(sides[1])  # type: ignore[arg-type]  # numbers, as just seen
+
+
+def _label(row: dict[str, Any], label_of_id: dict[int, int], own: ClassList, name: str) -> int:
+    category_id = row.get("category_id")
+    if not isinstance(category_id, int) or category_id not in label_of_id:
+        known = ", ".join(map(str, own.ids[:10])) + (", ..." if len(own.ids) > 10 else "")
+        raise DatasetError(
+            f"{name}: unknown category {category_id!r}, expected one of the {len(own.ids)} ids in "
+            f"the file's categories ({known})"
+        )
+    return label_of_id[category_id]
+
+
+def _read_box(row: dict[str, Any], name: str, mended: Mended, file: str) -> NDArray[np.float64]:
+    box = row.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(side) for side in box):
+        raise DatasetError(f"{name}: bbox is {box!r}, expected four numbers [x, y, width, height]")
+    x, y, width, height = box
+    attributes = row.get("attributes")
+    degrees = attributes.get("rotation", 0) if isinstance(attributes, dict) else 0
+    if not _is_number(degrees):
+        raise DatasetError(f"{name}: rotation is {degrees!r}, expected degrees")
+    corners = np.array([x, y, x + width, y + height], np.float64)
+    if degrees % 360 == 0:
+        return corners
+    mended.add("rotated boxes replaced by the box around them", file, name)
+    return enclosing_box(corners, degrees)
+
+
+def _read_area(row: dict[str, Any], name: str) -> float:
+    """Return the area, NaN where it is missing or 0, which COCO's size bins cannot use."""
+    area = row.get("area")
+    if area is None:
+        return math.nan
+    if not _is_number(area):
+        raise DatasetError(f"{name}: area is {area!r}, expected a number")
+    return float(area) if area > 0 else math.nan
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < _BEYOND  # type: ignore[arg-type]
+
+
+def _first_double(values: Iterable[Any]) -> Any:
+    """Return the first value that was there before, or None."""
+    seen = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

@@ -1,0 +1,85 @@
+"""Where COCO files lie: COCO's own folders, Roboflow, CVAT, Label Studio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from iouaware.data.parts import ALL, SPLIT_ALIASES, CocoPart, Layout, split_folders, split_of
+from iouaware.data.pictures import PictureFinder
+
+# COCO's other tasks lie in the same folder
+_OTHER_TASKS = ("captions", "keypoints", "panoptic", "stuff", "image_info")
+
+
+def find_coco(data: Path, images: Path | None) -> Layout | None:
+    """Recognise a COCO data set.
+
+    Args:
+        data: a JSON file, or a folder.
+        images: what ``--images`` says.
+
+    Returns:
+        Its parts, or None where this is no COCO data set.
+    """
+    if data.is_file():
+        if data.suffix.lower() != ".json":
+            return None
+        root = data.parent.parent if data.parent.name.lower() == "annotations" else data.parent
+        part = CocoPart(data, _finder(root, data, images), root)
+        return Layout("coco", data.name, {ALL: part})
+    files = _json_files(data)
+    parts: dict[str, CocoPart] = {}
+    notes = []
+    for split, candidates in files.items():
+        chosen = candidates[0]
+        parts[split] = CocoPart(chosen, _finder(data, chosen, images), data)
+        if len(candidates) > 1:
+            others = ", ".join(path.name for path in candidates[1:4])
+            notes.append(f"{split} is read from {chosen.name}, not from {others}")
+    if not parts:
+        return None
+    first = next(iter(parts.values())).annotations
+    return Layout("coco", first.relative_to(data).as_posix(), {**parts}, tuple(notes))
+
+
+def _json_files(data: Path) -> dict[str, list[Path]]:
+    """Sort the JSON files that hold boxes by split, the best of each split first."""
+    found: dict[str, list[Path]] = {}
+    for folder in (data / "annotations", data / "Annotations", data):
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+            if _holds_boxes(path):
+                found.setdefault(split_of(path.stem) or ALL, []).append(path)
+        if found:
+            break
+    for split, folder in split_folders(data).items():
+        if split not in found:
+            files = [path for path in sorted(folder.glob("*.json")) if _holds_boxes(path)]
+            if files:
+                found[split] = files
+    for paths in found.values():
+        # instances_val2017.json before others, then the shortest name
+        paths.sort(key=lambda path: ("instances" not in path.stem, len(path.name), path.name))
+    return found
+
+
+def _holds_boxes(path: Path) -> bool:
+    """Tell a COCO file from other JSON by its words, so that a malformed one is known too."""
+    if any(task in path.stem.lower() for task in _OTHER_TASKS):
+        return False
+    if path.name == "_annotations.coco.json" or path.stem.startswith("instances"):
+        return True
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return False
+    return all(word in text for word in (b'"images"', b'"annotations"', b'"categories"'))
+
+
+def _finder(data: Path, annotations: Path, images: Path | None) -> PictureFinder:
+    """Build a finder that knows the folders where pictures of this file's split may lie."""
+    split = split_of(annotations.stem) or split_of(annotations.parent.name)
+    names = [word for word in annotations.stem.split("_") if split and split_of(word) == split]
+    names += SPLIT_ALIASES.get(split or "", ())
+    folders = [data / place / name for name in names for place in ("images", ".", "data")]
+    folders += [data / "images" / "default", data / "images", data / "data"]
+    return PictureFinder([*folders, annotations.parent, data], data, images)

@@ -1,0 +1,249 @@
+"""From a folder or the file that describes it to training, validation and test data.
+
+The format is told by looking; what was taken, left out or found odd is said in ``Splits.lines``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from iouaware.data.classes import ClassList
+from iouaware.data.coco_layouts import find_coco
+from iouaware.data.dataset import Dataset, DatasetBuilder, join_datasets
+from iouaware.data.parts import ALL, Layout
+from iouaware.data.pictures import list_pictures, read_shown_sizes, verify_images
+from iouaware.data.splitting import split_by_content
+from iouaware.data.voc_layouts import find_voc
+from iouaware.data.yolo_layouts import find_yolo
+from iouaware.errors import DatasetError
+
+__all__ = ["Splits", "read_split", "read_splits", "verify_images"]
+
+_FORMAT_NAMES = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO"}
+_MANY_EMPTY = 0.3
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A whole data set.
+
+    Attributes:
+        train: what to learn from.
+        val: what the model and alpha are chosen by.
+        test: for the final figures, where the data set has such a part.
+        made: whether train and val were split here, by the hash of each picture's content.
+        lines: what was read and how, choices and warnings; the first line counts everything.
+    """
+
+    train: Dataset
+    val: Dataset
+    test: Dataset | None
+    made: bool
+    lines: tuple[str, ...]
+
+
+def read_splits(
+    data: Path, *, images: Path | None = None, empty: Path | None = None, strict: bool = False
+) -> Splits:
+    """Read a data set with all its splits.
+
+    Args:
+        data: a folder, or the JSON or YAML file that describes the data.
+        images: where the pictures are, to be found by name.
+        empty: a folder of pictures known to be without objects; four fifths of them are added to
+            training, the rest to validation.
+        strict: whether a repair is an error.
+
+    Raises:
+        DatasetError: nothing known is found, the data cannot be used, training or validation
+            have no boxes, or validation has classes that training lacks.
+    """
+    layout, notes = _recognise(data, images)
+    train, val, made, read = _read_training(layout, data, empty, strict)
+    test = None
+    if "test" in layout.parts:
+        test = layout.parts["test"].read("test", _classes_of(train), strict)
+        read = [*read, test]
+    for dataset in (train, val):
+        if not dataset.count_boxes():
+            raise DatasetError(
+                f"{data}: none of the {len(dataset)} pictures of {dataset.split} has a box; "
+                "expected some objects"
+            )
+    parts = [train, val] if test is None or not len(test) else [train, val, test]
+    lines = [_describe(layout, parts), *notes, *layout.notes]
+    mended = read[0].mended
+    for dataset in read[1:]:
+        mended = mended.merged(dataset.mended)
+    if mended.counts:
+        lines.append(f"mended: {mended.summary()}")
+    if made:
+        lines.append("no validation part: split 80/20 by the content of the pictures")
+    lines += _find_oddities(parts)
+    return Splits(train, val, parts[2] if len(parts) > 2 else None, made, tuple(lines))
+
+
+def read_split(
+    data: Path,
+    split: str = "val",
+    *,
+    images: Path | None = None,
+    empty: Path | None = None,
+    strict: bool = False,
+) -> Dataset:
+    """Read one split; its classes are those of the training part, where there is one.
+
+    Args:
+        data: as in ``read_splits``.
+        split: ``train``, ``val`` or ``test``; ``all`` takes data without splits undivided.
+        images: as in ``read_splits``.
+        empty: as in ``read_splits``.
+        strict: as in ``read_splits``.
+
+    Raises:
+        DatasetError: as ``read_splits``, or there is no such split; the message names those
+            there are.
+    """
+    layout, _ = _recognise(data, images)
+    parts = layout.parts
+    if split == ALL and set(parts) == {ALL}:
+        return _not_empty(parts[ALL].read(ALL, None, strict), data)
+    made = "val" not in parts and _training_key(layout) is not None
+    if split in ("train", "val") and (made or empty is not None):
+        train, val, _, _ = _read_training(layout, data, empty, strict)
+        return train if split == "train" else val
+    training = _training_key(layout)
+    key = (training or split) if split == "train" else split
+    if key not in parts:
+        known = [*parts, *(["train", "val"] if made else [])]
+        raise DatasetError(
+            f"{data}: there is no split {split!r}; there are {', '.join(dict.fromkeys(known))}"
+        )
+    classes = None if training in (None, key) else parts[str(training)].read_classes()
+    return _not_empty(parts[key].read(split, classes, strict), data)
+
+
+def _recognise(data: Path, images: Path | None) -> tuple[Layout, list[str]]:
+    """Tell the format by looking; where two readings are possible, say which was taken."""
+    if not data.exists():
+        raise DatasetError(f"{data}: no such file or folder; expected a data set")
+    finders = (find_coco, find_yolo, find_voc)
+    found: list[Layout] = []
+    for find in finders:
+        try:
+            layout = find(data, images)
+        except DatasetError:
+            if not found:  # a second reading may be wrong altogether
+                raise
+            continue
+        if layout is not None and layout.parts:
+            found.append(layout)
+    if not found:
+        raise DatasetError(
+            f"{data}: no data set found; expected COCO (annotations/*.json), Pascal VOC "
+            "(Annotations/*.xml) or YOLO (data.yaml), or one of their exports"
+        )
+    first, notes = found[0], []
+    for other in found[1:]:
+        notes.append(
+            f"read as {_FORMAT_NAMES[first.format]} ({first.found_by}); it could also be read as "
+            f"{_FORMAT_NAMES[other.format]} ({other.found_by})"
+        )
+    return first, notes
+
+
+def _training_key(layout: Layout) -> str | None:
+    """Return the part to learn from."""
+    return next((key for key in ("train", "trainval", ALL) if key in layout.parts), None)
+
+
+def _read_training(
+    layout: Layout, data: Path, empty: Path | None, strict: bool
+) -> tuple[Dataset, Dataset, bool, list[Dataset]]:
+    """Return train, val, whether they were split here, and what was read, with its repairs."""
+    key = _training_key(layout)
+    if key is None:
+        raise DatasetError(
+            f"{data}: there is no training part; found only {', '.join(layout.parts)}"
+        )
+    whole = _not_empty(layout.parts[key].read("train", None, strict), data)
+    extra = None if empty is None else _read_empty(empty, whole)
+    if "val" in layout.parts:
+        val = _not_empty(layout.parts["val"].read("val", _classes_of(whole), strict), data)
+        read = [whole, val]
+        if extra is None:
+            return whole, val, False, read
+        more_train, more_val = split_by_content(extra)
+        train = join_datasets([whole, extra.subset(more_train)])
+        return train, join_datasets([val, extra.subset(more_val)]), False, read
+    both = whole if extra is None else join_datasets([whole, extra])
+    in_train, in_val = split_by_content(both)
+    return both.subset(in_train, "train"), both.subset(in_val, "val"), True, [whole]
+
+
+def _classes_of(dataset: Dataset) -> ClassList:
+    return ClassList(dataset.class_names, dataset.category_ids)
+
+
+def _not_empty(dataset: Dataset, data: Path) -> Dataset:
+    if not len(dataset):
+        raise DatasetError(f"{data}: {dataset.split} has no pictures; expected at least one")
+    return dataset
+
+
+def _read_empty(folder: Path, like: Dataset) -> Dataset:
+    """Read the pictures of ``--empty`` as pictures without objects."""
+    paths = [path.resolve() for path in list_pictures(folder)] if folder.is_dir() else []
+    if not paths:
+        raise DatasetError(f"--empty {folder}: no pictures there; expected a folder of them")
+    builder = DatasetBuilder(
+        like.format, like.root, like.split, like.class_names, like.category_ids
+    )
+    for path, (width, height) in zip(paths, read_shown_sizes(paths), strict=True):
+        builder.add_image(path, width, height, [], [])
+    return builder.build()
+
+
+def _describe(layout: Layout, parts: Sequence[Dataset]) -> str:
+    """Count everything in one line."""
+    pictures = "; ".join(
+        f"{dataset.split} {len(dataset):,} pictures, {dataset.count_boxes():,} boxes"
+        + (f", {len(dataset.empty_images()):,} empty" if len(dataset.empty_images()) else "")
+        for dataset in parts
+    )
+    name, count = _FORMAT_NAMES[layout.format], len(parts[0].class_names)
+    return f"{name} ({layout.found_by}), {count} classes; {pictures}"
+
+
+def _find_oddities(parts: Sequence[Dataset]) -> list[str]:
+    """Return warnings about empty pictures, shared pictures and classes without objects."""
+    lines = []
+    for dataset in parts:
+        share = len(dataset.empty_images()) / len(dataset)
+        if share > _MANY_EMPTY:
+            example = dataset.file_name(int(dataset.empty_images()[0]))
+            lines.append(
+                f"warning: {share:.0%} of the pictures of {dataset.split} have no boxes, such as "
+                f"{example}; are label files missing?"
+            )
+    train = parts[0]
+    names = set(train.file_names.tolist())
+    for dataset in parts[1:]:
+        shared = sorted(names.intersection(dataset.file_names.tolist()))
+        if shared:
+            lines.append(
+                f"warning: {len(shared):,} of the {len(dataset):,} pictures of {dataset.split} "
+                f"are in training too, such as {shared[0]}; its figures will be too good"
+            )
+        unseen = np.flatnonzero((train.class_counts() == 0) & (dataset.class_counts() > 0))
+        if len(unseen):
+            listed = ", ".join(train.class_names[label] for label in unseen[:5])
+            lines.append(
+                f"warning: {dataset.split} has objects of {len(unseen)} classes that training has "
+                f"none of: {listed}"
+            )
+    return lines

@@ -1,0 +1,115 @@
+"""YOLO text: one line a box, ``class x_center y_center width height`` in fractions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from iouaware.data.classes import ClassList
+from iouaware.data.dataset import Dataset, DatasetBuilder
+from iouaware.data.mending import Mended
+from iouaware.data.pictures import read_shown_sizes
+from iouaware.errors import DatasetError
+
+_FIELDS = ("x_center", "y_center", "width", "height")
+# beyond 0..1 by this much is a slip at the border and clipped; more is no fraction
+_SLACK = 0.05
+_Box = tuple[float, float, float, float]
+
+
+def read_yolo(
+    pictures: Sequence[tuple[Path, Path | None]],
+    classes: ClassList,
+    *,
+    root: Path,
+    split: str,
+    strict: bool = False,
+) -> Dataset:
+    """Read pictures with their text files.
+
+    A polygon (``class x1 y1 x2 y2 x3 y3 ...``) becomes the box around it.
+
+    Args:
+        pictures: each with its text file, None where it has none and is empty.
+        classes: names, and ids as the text files write them.
+        root: file names of the result are relative to it.
+        split: name of the split.
+        strict: whether a repair is an error.
+
+    Raises:
+        DatasetError: a line cannot be used, or a picture is missing or broken.
+    """
+    builder = DatasetBuilder("yolo", root, split, classes.names, classes.ids, strict, "cxcywh")
+    label_of_id = {id_: label for label, id_ in enumerate(classes.ids)}
+    sizes = read_shown_sizes([path for path, _ in pictures])
+    for (path, text), (width, height) in zip(pictures, sizes, strict=True):
+        boxes, labels, places = [], [], []
+        for number, line in enumerate([] if text is None else _read_lines(text), 1):
+            if not line.split():
+                continue
+            place = f"{text} line {number}"
+            id_, (x1, y1, x2, y2) = _read_line(line.split(), place, builder.mended, path.name)
+            if id_ not in label_of_id:
+                raise DatasetError(f"{place}: unknown class {id_}, {_expected(classes, id_)}")
+            boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
+            labels.append(label_of_id[id_])
+            places.append(place)
+        builder.add_image(path, width, height, boxes, labels, where=places.__getitem__)
+    return builder.build()
+
+
+def _read_lines(text: Path) -> list[str]:
+    try:
+        return text.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{text}: cannot be read as text ({error})") from error
+
+
+def _read_line(fields: list[str], where: str, mended: Mended, file: str) -> tuple[int, _Box]:
+    """Return the class id and the box, x1 y1 x2 y2 in fractions of the picture."""
+    numbers = [_read_number(field, where) for field in fields]
+    if not numbers[0].is_integer():
+        raise DatasetError(f"{where}: the class is {fields[0]}, expected a whole number")
+    values = numbers[1:]
+    is_polygon = len(values) >= 6 and len(values) % 2 == 0
+    if len(values) != 4 and not is_polygon:
+        raise DatasetError(
+            f"{where}: found {len(fields)} values, expected 5 (class {' '.join(_FIELDS)}), or a "
+            "class and the points of a polygon"
+        )
+    for position, value in enumerate(values):
+        if not -_SLACK <= value <= 1 + _SLACK:
+            name = f"value {position + 2}" if is_polygon else _FIELDS[position]
+            raise DatasetError(f"{where}: {name} is {value:g}, {_outside(values)}")
+    if is_polygon:
+        mended.add("polygons read as the boxes around them", file, where)
+        xs, ys = values[0::2], values[1::2]
+        return int(numbers[0]), (min(xs), min(ys), max(xs), max(ys))
+    x, y, width, height = values
+    return int(numbers[0]), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+def _read_number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DatasetError(f"{where}: {text!r} is no number")
+    return value
+
+
+def _outside(values: list[float]) -> str:
+    if sum(value > 2 for value in values) >= 2:
+        return (
+            "expected 0..1: these look like pixels; YOLO boxes are fractions of the picture, "
+            "divide x and width by its width, y and height by its height"
+        )
+    return "expected 0..1 (YOLO boxes are fractions of the picture)"
+
+
+def _expected(classes: ClassList, id_: int) -> str:
+    known = f"{min(classes.ids)} to {max(classes.ids)}"
+    hint = "; do the files count from 1?" if id_ == len(classes.ids) else ""
+    return f"expected one of the {len(classes.ids)} named classes, {known}{hint}"
