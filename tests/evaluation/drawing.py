@@ -12,6 +12,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from iouaware.boxes import pairwise_iou
 from iouaware.data.dataset import Dataset
 from iouaware.evaluation.detection_table import DetectionTable, build_table
 from iouaware.structures import Candidates, Frame
@@ -104,6 +105,39 @@ def random_scene(
         parts.append((found.astype(np.float32), own, scores.astype(np.float32)))
     names = tuple(f"class {k}" for k in range(classes))
     return make_dataset(all_boxes, all_labels, all_crowd, names), build_table(parts)
+
+
+def random_candidates(
+    seed: int, images: int = 40, objects: int = 5, noise: float = 0.05, empty: int = 4
+) -> tuple[Dataset, list[Candidates]]:
+    """Draw truth and candidates whose p knows nothing of how well they fit.
+
+    Around each object lie five candidates, shifted by more or less; besides there are weak false
+    alarms. The predicted IoU is the true one plus noise; infinite noise makes it worthless.
+    """
+    rng = np.random.default_rng(seed)
+    all_boxes, all_labels, found = [], [], []
+    for image in range(images):
+        count = 0 if image < empty else int(rng.integers(1, objects + 1))
+        corner = rng.uniform(0, SIDE - 150, (count, 2))
+        boxes = np.concatenate([corner, corner + rng.uniform(40, 140, (count, 2))], 1)
+        labels = rng.integers(0, 2, count)
+        size = np.repeat(boxes[:, 2:] - boxes[:, :2], 5, 0)
+        shift = np.repeat(boxes, 5, 0) + rng.normal(0, 0.08, (5 * count, 4)) * np.tile(size, 2)
+        low = rng.uniform(0, SIDE - 80, (10, 2))
+        alarms = np.concatenate([low, low + rng.uniform(20, 80, (10, 2))], 1)
+        tried = np.clip(np.concatenate([shift, alarms]), 0, SIDE)
+        tried[:, 2:] = np.maximum(tried[:, 2:], tried[:, :2] + 1)
+        iou = np.zeros(len(tried))
+        if count:
+            iou = pairwise_iou(tried, boxes).max(1)
+        p = np.concatenate([rng.uniform(0.3, 0.95, 5 * count), rng.uniform(0.02, 0.6, 10)])
+        guess = rng.random(len(p)) if np.isinf(noise) else iou + rng.normal(0, noise, len(p))
+        all_boxes.append(boxes.tolist())
+        all_labels.append(labels.tolist())
+        kinds = np.concatenate([np.repeat(labels, 5), rng.integers(0, 2, 10)])
+        found.append(make_candidates(tried, kinds, p, np.clip(guess, 0, 1)))
+    return make_dataset(all_boxes, all_labels), found
 
 
 def judge(

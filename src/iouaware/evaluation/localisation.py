@@ -1,0 +1,161 @@
+"""True IoUs of boxes, three of them, and how well a score agrees with them.
+
+``target_iou`` is what the IoU branch learns: with the object the anchor was assigned to.
+``eval_iou`` is with the best object of the same class, what AP goes by. ``oracle_iou`` is with the
+best object of any class. Crowds and difficult boxes are no objects here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iouaware.boxes import paired_iou, pairwise_iou
+from iouaware.data.dataset import Dataset
+from iouaware.inference.postprocess import candidate_scores
+from iouaware.structures import Candidates, FloatArray, IntArray, Target
+
+MATCH_IOU = 0.5  # from here on a candidate matches an object of its class
+
+
+def target_iou(boxes: FloatArray, assigned: FloatArray) -> FloatArray:
+    """Return the IoU of each box with the object its anchor was assigned to.
+
+    Args:
+        boxes: [M, 4], decoded from positive anchors.
+        assigned: [M, 4], in the same frame.
+    """
+    iou: FloatArray = paired_iou(boxes, assigned)
+    return iou
+
+
+def eval_iou(boxes: FloatArray, labels: IntArray, target: Target) -> FloatArray:
+    """Return the IoU of each box with the best object of its class, 0 where there is none.
+
+    Args:
+        boxes: [C, 4] in the frame of the target.
+        labels: [C].
+        target: the truth of the picture.
+    """
+    kept = ~target.ignored
+    iou = pairwise_iou(np.asarray(boxes, np.float32), target.boxes[kept])  # [C, N]
+    same = labels[:, None] == target.labels[kept][None, :]
+    return _best(np.where(same, iou, 0))
+
+
+def oracle_iou(boxes: FloatArray, target: Target) -> FloatArray:
+    """Return the IoU of each box with the best object of any class, 0 where there is none.
+
+    Args:
+        boxes: [C, 4] in the frame of the target.
+        target: the truth of the picture.
+    """
+    return _best(pairwise_iou(np.asarray(boxes, np.float32), target.boxes[~target.ignored]))
+
+
+def compute_true_ious(
+    dataset: Dataset, candidates: Sequence[Candidates]
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Return ``eval_iou`` and ``oracle_iou`` of the candidates of each picture."""
+    own, best = [], []
+    for number, found in enumerate(candidates):
+        target = dataset.target(number)
+        boxes = found.original_boxes()
+        own.append(eval_iou(boxes, found.labels, target))
+        best.append(oracle_iou(boxes, target))
+    return own, best
+
+
+def correlate(values: NDArray[Any], truth: NDArray[Any]) -> dict[str, float | None]:
+    """Return Pearson's and Spearman's (tied ranks averaged) correlation; None where undefined."""
+    return {
+        "pearson": pearson(values, truth),
+        "spearman": pearson(average_ranks(values), average_ranks(truth)),
+    }
+
+
+def pearson(first: NDArray[Any], second: NDArray[Any]) -> float | None:
+    """Return the linear correlation of two columns, [N]; None if N < 2 or one is constant."""
+    if len(first) < 2:
+        return None
+    x = np.asarray(first, np.float64)
+    y = np.asarray(second, np.float64)
+    if x.min() == x.max() or y.min() == y.max():
+        return None
+    x, y = x - x.mean(), y - y.mean()
+    value = float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()))
+    return min(1.0, max(-1.0, value))
+
+
+def average_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the rank of each value from 0, [N]; equal values share the mean of their ranks."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts + 1) / 2.0)[group]
+
+
+def correlations(
+    candidates: Sequence[Candidates],
+    own: Sequence[FloatArray],
+    best: Sequence[FloatArray],
+    alpha: float,
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Say how p, the predicted IoU and S agree with the true IoU.
+
+    Args:
+        candidates: of each picture.
+        own: their ``eval_iou``.
+        best: their ``oracle_iou``.
+        alpha: for S.
+
+    Returns:
+        Over all candidates, with ``oracle_iou``; over those that match (``eval_iou`` of 0.5 or
+        more), with ``eval_iou``; and the reasons of what is missing.
+    """
+    everything = _joined(best)
+    own_all = _joined(own)
+    matched = own_all >= MATCH_IOU
+    columns: dict[str, FloatArray | None] = {
+        "class_score": _joined([found.class_scores for found in candidates]),
+        "predicted_iou": _joined_or_none([found.predicted_iou for found in candidates]),
+        "score": _joined([candidate_scores(found, alpha) for found in candidates]),
+    }
+    over_all: dict[str, Any] = {}
+    over_matched: dict[str, Any] = {}
+    notes: dict[str, str] = {}
+    for name, column in columns.items():
+        for prefix, result, rows, truth in (
+            ("correlation", over_all, slice(None), everything),
+            ("correlation_matched", over_matched, matched, own_all),
+        ):
+            if column is None:
+                result[name] = {"pearson": None, "spearman": None}
+                notes[f"{prefix}.{name}"] = "the model has no trained IoU branch"
+                continue
+            result[name] = correlate(column[rows], truth[rows])
+            if None in result[name].values():
+                count = len(truth[rows])
+                notes[f"{prefix}.{name}"] = (
+                    f"only {count} candidates" if count < 2 else "one of the two never varies"
+                )
+    return over_all, over_matched, notes
+
+
+def _best(iou: FloatArray) -> FloatArray:
+    """Return the largest IoU of each row, [C, N] -> [C]; 0 without objects."""
+    if iou.shape[1] == 0:
+        return np.zeros(len(iou), np.float32)
+    best: FloatArray = iou.max(1).astype(np.float32)
+    return best
+
+
+def _joined(parts: Sequence[FloatArray]) -> FloatArray:
+    return np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+def _joined_or_none(parts: Sequence[FloatArray | None]) -> FloatArray | None:
+    known = [part for part in parts if part is not None]
+    return _joined(known) if len(known) == len(parts) and parts else None
