@@ -152,11 +152,11 @@ def test_p46_workers_started_afresh_give_the_same(tiny_dataset: Dataset) -> None
 
 def test_p17_workers_get_arrays_not_lists(tiny_dataset: Dataset) -> None:
     images = TrainingImages(tiny_dataset, TrainTransform(DATA, 96, FILL), seed=0)
-    annotations = [
-        value for value in vars(images.dataset).values() if isinstance(value, (np.ndarray, list))
-    ]
-    assert all(isinstance(value, np.ndarray) for value in annotations)
-    assert all(value.dtype != object for value in annotations)
+    fields = vars(images.dataset).values()
+    assert not any(isinstance(value, list) for value in fields)
+    arrays = [value for value in fields if isinstance(value, np.ndarray)]
+    assert len(arrays) == 7
+    assert all(array.dtype != object for array in arrays)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

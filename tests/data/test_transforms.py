@@ -102,7 +102,7 @@ def test_empty_target_stays_empty() -> None:
 def test_boxes_agree_with_torchvisions() -> None:
     boxes = np.array([[5, 8, 40, 30], [50, 20, 79, 59], [20, 10, 70, 50]], np.float32)
     view = View((10, 5, 80, 60), resized_hw=(110, 140), canvas_hw=(140, 140), mirrored=True)
-    theirs = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(60, 80))  # type: ignore[call-arg]
+    theirs = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(60, 80))
     theirs = v2.crop(theirs, top=5, left=10, height=55, width=70)
     theirs = v2.horizontal_flip(v2.resize(theirs, [110, 140]))
     theirs = v2.clamp_bounding_boxes(theirs)

@@ -41,6 +41,8 @@ def turn_outline(parts: list[Points], angle: float) -> list[Points]:
 def render_coverage(parts: list[Points], margin: int) -> tuple[FloatArray, Points]:
     """Rasterise polygons in px; return what share of each pixel they cover, [H, W] 0..1.
 
+    Pillow draws an outline into its shape, so that shapes come out up to a quarter pixel larger.
+
     Args:
         parts: polygons, [P, 2] px each.
         margin: empty pixels around them.
@@ -55,8 +57,7 @@ def render_coverage(parts: list[Points], margin: int) -> tuple[FloatArray, Point
     canvas = Image.new("L", (width * _SUPERSAMPLING, height * _SUPERSAMPLING))
     pen = ImageDraw.Draw(canvas)
     for part in parts:
-        # Pillow fills the pixels whose centres lie inside; its centres are whole numbers
-        corners = (part - origin) * _SUPERSAMPLING - 0.5
+        corners = (part - origin) * _SUPERSAMPLING
         pen.polygon([tuple(corner) for corner in corners.tolist()], fill=255)
     coverage = np.asarray(canvas.reduce(_SUPERSAMPLING), np.float32) / np.float32(255)
     return coverage, origin
