@@ -5,6 +5,7 @@ Arrays are [H, W, 3] uint8 RGB as a viewer shows the picture, its EXIF turn done
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"}
 )
 
-_ORIENTATION_TAG = 0x0112
+_WIDTH_TAG, _HEIGHT_TAG, _ORIENTATION_TAG = 0x0100, 0x0101, 0x0112
+_END_OF_JPEG = b"\xff\xd9"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -75,7 +77,10 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> ImageArray:
         with Image.open(path) as image:
             return _image_to_rgb(image, _orientation(image))
     except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+        image_array = _read_jpeg_without_end(path) if "truncated" in str(error) else None
+        if image_array is None:
+            raise _unreadable(path, error) from error
+        return image_array
 
 
 def read_image_size(path: Path) -> tuple[int, int]:
@@ -96,7 +101,11 @@ def read_stored_size(path: Path) -> tuple[tuple[int, int], int]:
     """
     try:
         with Image.open(path) as image:
-            return image.size, _orientation(image)
+            orientation = _orientation(image)
+            if image.format == "TIFF":  # Pillow gives its size as turned
+                tags = image.tag_v2  # type: ignore[attr-defined]
+                return (int(tags[_WIDTH_TAG]), int(tags[_HEIGHT_TAG])), orientation
+            return image.size, orientation
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 
@@ -173,12 +182,38 @@ def _orientation(image: Image.Image) -> int:
     """
     try:
         value = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
-    except (*_UNREADABLE, AttributeError):  # a broken EXIF block is no reason to lose a picture
+    except (
+        *_UNREADABLE,
+        AttributeError,
+        Warning,
+    ):  # a broken EXIF block is no reason to lose a picture
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def _read_jpeg_without_end(path: Path) -> ImageArray | None:
+    """Read a JPEG that lacks its end marker only, as many cameras and tools write them.
+
+    The file is decoded twice with other bytes behind it. If both give the same picture, none of
+    its pixels came from there, so that it is whole; a file that is cut off gives None.
+    """
+    content = path.read_bytes()
+    if not content.startswith(b"\xff\xd8"):
+        return None
+    versions = []
+    for tail in (_END_OF_JPEG, b"\x55" * 64 + _END_OF_JPEG):
+        try:
+            with Image.open(io.BytesIO(content + tail)) as image:
+                versions.append(_image_to_rgb(image, _orientation(image)))
+        except _UNREADABLE:
+            return None
+    return versions[0] if np.array_equal(versions[0], versions[1]) else None
+
+
 def _image_to_rgb(image: Image.Image, orientation: int) -> ImageArray:
+    if image.format == "TIFF":
+        image.load()  # Pillow turns it itself, and says so by taking the orientation away
+        orientation = _orientation(image)
     if orientation in _TURNS:
         turned = image.transpose(_TURNS[orientation])
         turned.info = image.info  # a transparent colour is kept there
