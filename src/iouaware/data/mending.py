@@ -30,7 +30,7 @@ class Mended:
 
     Attributes:
         counts: kind, a phrase such as ``boxes without area dropped`` -> how often.
-        files: kind -> the first few file names.
+        files: kind -> the first few file names, one more than are told.
         strict: whether a repair is an error instead.
     """
 
@@ -54,7 +54,7 @@ class Mended:
             raise DatasetError(f"{detail or file}: {kind} (an error because of --strict)")
         self.counts[kind] = self.counts.get(kind, 0) + count
         files = self.files.setdefault(kind, [])
-        if len(files) < _NAMED_FILES and file not in files:
+        if len(files) <= _NAMED_FILES and file not in files:
             files.append(file)
 
     def merged(self, other: Mended) -> Mended:
@@ -63,15 +63,15 @@ class Mended:
         for kind, count in other.counts.items():
             both.counts[kind] = both.counts.get(kind, 0) + count
             names = both.files.get(kind, []) + other.files[kind]
-            both.files[kind] = list(dict.fromkeys(names))[:_NAMED_FILES]
+            both.files[kind] = list(dict.fromkeys(names))[: _NAMED_FILES + 1]
         return both
 
     def summary(self) -> str:
         """Return one line with counts and first file names, or an empty text."""
         parts = []
         for kind, count in self.counts.items():
-            names = ", ".join(self.files[kind])
-            more = ", ..." if count > len(self.files[kind]) else ""
+            names = ", ".join(self.files[kind][:_NAMED_FILES])
+            more = ", ..." if len(self.files[kind]) > _NAMED_FILES else ""
             parts.append(f"{kind}: {count:,} ({names}{more})")
         return "; ".join(parts)
 
