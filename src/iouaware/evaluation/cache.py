@@ -57,7 +57,8 @@ def load_candidates(path: Path) -> list[Candidates]:
         CheckpointError: the file is missing, broken or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, since numpy leaves a file open that it finds broken
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
         edges = np.concatenate([[0], np.cumsum(columns["counts"])])
         predicted = columns.get("predicted_iou")

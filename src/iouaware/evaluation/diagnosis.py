@@ -81,7 +81,7 @@ def _explain_places(touched: int, own: int, objects: int) -> list[str]:
     if touched >= 0.2 * objects and touched > 2 * own:
         return [
             f"{touched} of {objects} objects have a candidate on them (IoU 0.5), but only {own} "
-            "one of their class: the names or the order of the classes differ between model and data"
+            "one of their class: names or order of the classes differ between model and data"
         ]
     return [
         f"only {touched} of {objects} objects have a candidate on them (IoU 0.5): the boxes lie "

@@ -185,7 +185,7 @@ def _interval(
 
 def _draws(pictures: int) -> int:
     """Fewer draws for large sets, so that the time stays within minutes."""
-    return 1000 if pictures <= 200 else 500 if pictures <= 1000 else 200
+    return 500 if pictures <= 1000 else 200
 
 
 def _nothing_to_judge(pictures: int) -> dict[str, Any]:

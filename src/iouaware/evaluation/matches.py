@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 MAX_PER_CLASS = 100  # COCO's cap on the detections of a class in a picture
 RECALL_LEVELS = np.linspace(0, 1, 101)  # as pycocotools writes them, to the last bit
-BLOCK = 1 << 20  # numbers of one selection's cumulated detections at a time
+BLOCK = 1 << 16  # numbers cumulated at a time; they stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +182,23 @@ def _class_ap(
         hits = np.cumsum(weight[at], axis=0, dtype=np.int32)  # [P, S]
         precision = hits / np.maximum(counted[at], 1)
         envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            recall = hits / objects  # NaN without objects
-        reached = np.searchsorted(RECALL_LEVELS, recall, side="right")  # levels passed so far
-        gained = np.diff(reached, axis=0, prepend=0)
-        result[level] = (envelope * gained).sum(0) / len(RECALL_LEVELS)
+        reached = _levels_reached(hits / np.maximum(objects, 1))  # [P, S]
+        total = envelope[0] * reached[0]
+        total += np.einsum("ps,ps->s", envelope[1:], reached[1:] - reached[:-1])
+        result[level] = total / len(RECALL_LEVELS)
     result[:, objects == 0] = np.nan
     return result
+
+
+def _levels_reached(recall: Floats) -> NDArray[np.int32]:
+    """Count the recall levels at or below each recall, as a search among them would.
+
+    The levels are k * 0.01, which is not always the float next to k / 100; so the last one is
+    compared. No other recall comes closer to a level than 1e-9: it is a fraction of whole numbers.
+    """
+    whole = (recall * 100 + 1e-9).astype(np.int32)
+    reached: NDArray[np.int32] = whole + (RECALL_LEVELS[whole] <= recall)
+    return reached
 
 
 def _count_objects(dataset: Dataset) -> IntArray:

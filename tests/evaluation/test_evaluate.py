@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.evaluation.drawing import make_candidates, make_dataset, random_candidates
+
+from iouaware.config import InferenceConfig
+from iouaware.evaluation.evaluate import evaluate_candidates, sweep_candidates, write_json
+
+SETTINGS = InferenceConfig()
+PROMISED = (
+    "data split images alpha AP AP50 AP75 APs APm APl AR1 AR10 AR100 AP_per_iou AP_per_class "
+    "baseline oracle recall_at_precision correlation false_alarms_per_empty_image notes"
+)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return random_candidates(0, images=10)
+
+
+def nulls(value, path=()):
+    """List the dotted names of all nulls in plain values."""
+    if isinstance(value, dict):
+        return [name for key, one in value.items() for name in nulls(one, (*path, key))]
+    return [".".join(path)] if value is None else []
+
+
+def test_evaluation_has_the_promised_form(scene) -> None:
+    evaluation = evaluate_candidates(scene[0], scene[1], 0.5, SETTINGS)
+    assert set(PROMISED.split()) <= set(evaluation)
+    assert (evaluation["images"], evaluation["split"], evaluation["alpha"]) == (10, "val", 0.5)
+    assert list(evaluation["AP_per_iou"])[::9] == ["0.50", "0.95"]
+    assert set(evaluation["AP_per_class"]) == {"bolt", "nut", "washer"}
+    assert list(evaluation["recall_at_precision"]) == ["0.90", "0.95", "0.99"]
+    assert list(evaluation["recall_at_precision"]["0.95"]) == ["0.50", "0.75", "0.90"]
+    for name in ("class_score", "predicted_iou", "score"):
+        assert set(evaluation["correlation"][name]) == {"pearson", "spearman"}
+    assert {"localisation", "any_class", "share_of_gap"} <= set(evaluation["oracle"])
+    assert evaluation["diagnosis"] == []
+
+
+def test_baseline_is_the_evaluation_at_alpha_one(scene) -> None:
+    fused = evaluate_candidates(scene[0], scene[1], 0.3, SETTINGS)
+    plain = evaluate_candidates(scene[0], scene[1], 1.0, SETTINGS)
+    baseline = fused["baseline"]
+    assert baseline["AP"] == plain["AP"] != fused["AP"]
+    shared = set(baseline) - {"notes"}
+    assert {name: baseline[name] for name in shared} == {name: plain[name] for name in shared}
+    assert plain["baseline"]["AP"] == plain["AP"]
+    assert fused["oracle"] == plain["oracle"]
+
+
+def test_share_of_gap_compares_alpha_one_half_whatever_was_asked(scene) -> None:
+    half = evaluate_candidates(scene[0], scene[1], 0.5, SETTINGS)
+    gap = half["oracle"]["localisation"]["AP"] - half["baseline"]["AP"]
+    expected = (half["AP"] - half["baseline"]["AP"]) / gap
+    other = evaluate_candidates(scene[0], scene[1], 0.9, SETTINGS)
+    assert other["oracle"]["share_of_gap"] == pytest.approx(expected)
+
+
+def test_p30_every_null_has_a_note(scene) -> None:
+    evaluation = evaluate_candidates(scene[0], scene[1], 0.5, SETTINGS)
+    missing = nulls({k: v for k, v in evaluation.items() if k not in ("baseline", "oracle")})
+    assert missing  # no large class "washer" here
+    for name in missing:
+        name = name.replace("thresholds_at_precision", "recall_at_precision")
+        assert name in evaluation["notes"], name
+    for part in (evaluation["baseline"], *list(evaluation["oracle"].values())[:2]):
+        for name in nulls({k: v for k, v in part.items() if k != "notes"}):
+            name = name.replace("thresholds_at_precision", "recall_at_precision")
+            assert name in part["notes"], name
+
+
+def test_p30_without_any_object_all_is_null_and_explained() -> None:
+    dataset = make_dataset([[], []], [[], []])
+    found = [make_candidates([[0, 0, 50, 50]], [0], [0.5], [0.5])] * 2
+    evaluation = evaluate_candidates(dataset, found, 0.5, SETTINGS)
+    assert evaluation["AP"] is None
+    assert evaluation["diagnosis"] == [
+        "the split val of nowhere has 2 pictures and no box: check where its labels lie"
+    ]
+    sweep = sweep_candidates(dataset, found, SETTINGS)
+    assert sweep["best"]["AP"] is None
+    assert sweep["held_out"]["gain"] is None
+    assert sweep["notes"]["held_out.gain"]
+    json.dumps([evaluation, sweep], allow_nan=False)
+
+
+def test_no_pictures_at_all() -> None:
+    dataset = make_dataset([], [])
+    evaluation = evaluate_candidates(dataset, [], 0.5, SETTINGS)
+    assert evaluation["AP"] is None
+    assert evaluation["diagnosis"] == ["the split val of nowhere has no pictures"]
+    assert sweep_candidates(dataset, [], SETTINGS)["held_out"]["alpha"] == 1
+
+
+def test_stored_thresholds_are_used_for_their_alpha(scene) -> None:
+    dataset, candidates = scene
+    stored = {"1.0": 0.9, "0.5": 0.2}
+    evaluation = evaluate_candidates(dataset, candidates, 0.45, SETTINGS, stored)
+    assert evaluation["operating_point"]["score_threshold"] == 0.2
+    assert evaluation["baseline"]["operating_point"]["score_threshold"] == 0.9
+    assert evaluation["false_alarms_per_empty_image"] == 0.5  # two boxes on four empty pictures
+    assert evaluation["baseline"]["false_alarms_per_empty_image"] == 0
+
+
+def test_model_without_iou_branch_stays_at_alpha_one(scene) -> None:
+    dataset, candidates = scene
+    bare = [replace(found, predicted_iou=None) for found in candidates]
+    evaluation = evaluate_candidates(dataset, bare, 0.5, SETTINGS)
+    assert evaluation["alpha"] == 1
+    assert "no trained IoU branch" in evaluation["notes"]["alpha"]
+    assert evaluation["correlation"]["predicted_iou"]["pearson"] is None
+    assert evaluation["AP"] == evaluate_candidates(dataset, candidates, 1.0, SETTINGS)["AP"]
+
+
+def test_p28_more_objects_than_detections_is_said(scene) -> None:
+    settings = InferenceConfig(max_detections=3)
+    notes = evaluate_candidates(scene[0], scene[1], 1.0, settings)["notes"]
+    assert "more than 3 objects" in notes["max_detections"]
+
+
+def test_p53_formula_stands_beside_alpha(scene) -> None:
+    assert (
+        evaluate_candidates(scene[0], scene[1], 1.0, SETTINGS)["formula"]
+        == "S = p^alpha * IoU^(1-alpha)"
+    )
+
+
+def test_sweep_has_the_promised_form(scene) -> None:
+    sweep = sweep_candidates(scene[0], scene[1], SETTINGS, per_class=True)
+    assert {"alphas", "AP", "AP50", "AP75", "AP80", "AP90", "best", "oracle"} <= set(sweep)
+    assert {"alpha", "gain", "ci95", "proven", "alphas_chosen"} <= set(sweep["held_out"])
+    assert len(sweep["AP"]) == len(sweep["alphas"]) == 11
+    assert sweep["best"]["AP"] == sweep["alphas"][sweep["AP"].index(max(sweep["AP"]))]
+    assert list(sweep["score_thresholds"]) == [f"{alpha:.1f}" for alpha in sweep["alphas"]]
+    assert set(sweep["per_class"]) == {"bolt", "nut", "washer"}
+    assert sweep["per_class"]["washer"]["held_out"]["gain"] is None
+    assert sweep["per_class"]["bolt"]["held_out"]["alpha"] in sweep["alphas"]
+
+
+def test_alpha_outside_is_refused(scene) -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        evaluate_candidates(scene[0], scene[1], 1.5, SETTINGS)
+
+
+def test_json_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "evaluation.json"
+    write_json(path, {"AP": 0.5, "notes": {"APs": "no small object"}})
+    assert json.loads(path.read_text("utf-8"))["AP"] == 0.5
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"AP": float("nan")})
+    assert json.loads(path.read_text("utf-8"))["AP"] == 0.5
+    assert [entry.name for entry in path.parent.iterdir()] == ["evaluation.json"]

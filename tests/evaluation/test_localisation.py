@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.evaluation.drawing import make_candidates
+
+from iouaware.evaluation.localisation import (
+    average_ranks,
+    correlate,
+    correlations,
+    eval_iou,
+    oracle_iou,
+    target_iou,
+)
+from iouaware.structures import Target
+
+
+def target(boxes, labels, ignored=None):
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    flags = np.zeros(len(boxes), np.bool_) if ignored is None else np.array(ignored)
+    return Target(boxes, np.array(labels, np.int64), flags, np.ones(len(boxes), np.float32))
+
+
+def test_three_ious_of_one_box() -> None:
+    # box 0..10 x 0..10, area 100. Assigned to the bolt 5..15: overlap 5 x 10 = 50, union 150: 1/3.
+    # The best object of its class is the bolt 0..8: 80 / 100 = 0.8; of any class the nut: 1.
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    truth = target([[5, 0, 15, 10], [0, 0, 8, 10], [0, 0, 10, 10]], [0, 0, 1])
+    assert target_iou(box, truth.boxes[:1]) == pytest.approx(1 / 3)
+    assert eval_iou(box, np.array([0]), truth) == pytest.approx(0.8)
+    assert oracle_iou(box, truth) == pytest.approx(1)
+
+
+def test_crowds_are_no_objects() -> None:
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    truth = target([[0, 0, 10, 10]], [0], [True])
+    assert eval_iou(box, np.array([0]), truth) == 0
+    assert oracle_iou(box, truth) == 0
+
+
+def test_without_objects_or_boxes() -> None:
+    assert oracle_iou(np.zeros((3, 4), np.float32), Target.empty()).tolist() == [0, 0, 0]
+    assert eval_iou(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), Target.empty()).size == 0
+    assert target_iou(np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32)).size == 0
+
+
+def test_ranks_share_their_mean() -> None:
+    assert average_ranks(np.array([5, 1, 5, 7])).tolist() == [1.5, 0, 1.5, 3]
+
+
+def test_correlation_by_hand() -> None:
+    # x 1 2 3 4, y 1 4 9 16: deviations -1.5 -.5 .5 1.5 and -6.5 -3.5 1.5 8.5;
+    # sum of products 9.75 + 1.75 + .75 + 12.75 = 25; sums of squares 5 and 129
+    result = correlate(np.array([1, 2, 3, 4]), np.array([1, 4, 9, 16]))
+    assert result["pearson"] == pytest.approx(25 / np.sqrt(5 * 129))
+    assert result["spearman"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("values", [[], [0.3], [0.5, 0.5, 0.5]])
+def test_undefined_correlation_is_none(values: list[float]) -> None:
+    column = np.array(values, np.float32)
+    assert correlate(column, np.arange(len(values))) == {"pearson": None, "spearman": None}
+
+
+def test_p50_correlation_over_all_and_over_those_that_match() -> None:
+    found = make_candidates(
+        [[0, 0, 9, 9]] * 4, [0] * 4, [0.9, 0.8, 0.7, 0.6], [0.95, 0.7, 0.55, 0.9]
+    )
+    own = [np.array([0.9, 0.7, 0.6, 0.0], np.float32)]
+    best = [np.array([0.9, 0.7, 0.6, 0.1], np.float32)]
+    everything, matched, notes = correlations([found], own, best, 1.0)
+    assert not notes
+    # over those that match the predicted IoU grows with the true one; the false alarm spoils it
+    assert matched["predicted_iou"]["spearman"] == pytest.approx(1)
+    assert everything["predicted_iou"]["spearman"] < 0.5
+    assert everything["class_score"] == everything["score"]  # alpha 1
+
+
+def test_correlation_without_iou_branch_says_why() -> None:
+    found = make_candidates([[0, 0, 9, 9]] * 2, [0, 0], [0.9, 0.8], None)
+    ious = [np.array([0.3, 0.2], np.float32)]
+    everything, _, notes = correlations([found], ious, ious, 1.0)
+    assert everything["predicted_iou"] == {"pearson": None, "spearman": None}
+    assert "no trained IoU branch" in notes["correlation.predicted_iou"]
+    assert notes["correlation_matched.score"] == "only 0 candidates"
+    assert everything["score"]["pearson"] == pytest.approx(1)
