@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from iouaware.reporting.facts import Facts
 from iouaware.reporting.judging import Kind
-from iouaware.reporting.numerals import counted, is_number, percent, points
+from iouaware.reporting.numerals import counted, number_or_none, percent, points
 from iouaware.reporting.words import FEW_BOXES
 
 MOST_STEPS = 3
@@ -44,7 +45,7 @@ def advise(facts: Facts) -> list[Step]:
     return steps or [
         Step(
             "No single weakness stands out. Try it on pictures of your own.",
-            "iouaware predict RUN PICTURES",
+            f"iouaware predict {shlex.quote(str(facts.files.folder))} PICTURES",
             0.0,
         )
     ]
@@ -54,7 +55,7 @@ def _learn_by_heart(facts: Facts) -> Step:
     return Step(
         "See first whether it can learn eight pictures by heart, and look at first_batch.jpg: "
         "boxes that do not lie on the objects there are a fault in the annotations.",
-        f"iouaware train {facts.data_name} --overfit 8",
+        f"iouaware train {facts.data_argument} --overfit 8",
         1.0,
     )
 
@@ -72,7 +73,7 @@ def _train_longer(facts: Facts) -> Step | None:
     return Step(
         f"AP was still rising when training ended, by {points(rise)} points in the last third of "
         "its validations. Train longer.",
-        f"iouaware train {facts.data_name} --epochs {epochs}",
+        f"iouaware train {facts.data_argument} --epochs {epochs}",
         min(1.0, 5 * rise),
     )
 
@@ -103,7 +104,7 @@ def _misses(facts: Facts) -> Step | None:
         return Step(
             f"{text}, the small ones above all (middle size {np.median(lost):.0f} px against "
             f"{np.median(found):.0f} px of those found). Train at a larger size.",
-            f"iouaware train {facts.data_name} --image-size {_larger_size(facts)}",
+            f"iouaware train {facts.data_argument} --image-size {_larger_size(facts)}",
             share,
         )
     names = Counter(facts.info.class_names[miss.label] for miss in facts.misses)
@@ -124,7 +125,7 @@ def _loose(facts: Facts) -> Step | None:
         f"{percent(share, 0)} % of the boxes that hit overlap their object by less than "
         f"{TIGHT_IOU}. Look at “sure but loose” below: where the true boxes are drawn "
         "badly, mend those; else train at a larger size.",
-        f"iouaware train {facts.data_name} --image-size {_larger_size(facts)}",
+        f"iouaware train {facts.data_argument} --image-size {_larger_size(facts)}",
         share / 2,
     )
 
@@ -137,7 +138,7 @@ def _false_alarms(facts: Facts) -> Step | None:
     return Step(
         f"{counted(alarms, 'box', 'boxes')} of {len(facts.shown):,} drawn are on nothing. Some may "
         "be objects that nobody marked: look at them below. Add pictures without objects.",
-        f"iouaware train {facts.data_name} --empty FOLDER",
+        f"iouaware train {facts.data_argument} --empty FOLDER",
         share,
     )
 
@@ -163,13 +164,10 @@ def _confusions(facts: Facts) -> Step | None:
 
 def _ranking(facts: Facts) -> Step | None:
     gap = facts.localisation_gap
-    own, base = (
-        facts.evaluation.get("AP"),
-        (facts.evaluation.get("baseline") or {}).get("AP"),
-    )
-    if not facts.info.has_iou or gap is None or not is_number(own) or not is_number(base):
+    own, base = (number_or_none(figures.get("AP")) for figures in (facts.evaluation, facts.base))
+    if not facts.info.has_iou or gap is None or own is None or base is None:
         return None
-    left = gap - (float(own) - float(base))
+    left = gap - (own - base)
     if left < 0.05:
         return None
     return Step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
 from iouaware.reporting.judging import Judged, Kind, Miss, find_misses, judge_detections
-from iouaware.reporting.numerals import is_number
+from iouaware.reporting.numerals import is_number, number_or_none
 from iouaware.reporting.run_files import RunFiles
 from iouaware.structures import Candidates, IntArray, ModelInfo
 
@@ -103,8 +104,13 @@ class Facts:
 
     @property
     def data_name(self) -> str:
-        """Name of the data set: its folder, or the file without its ending."""
-        return Path(str(self.evaluation.get("data") or self.dataset.root)).stem or "data"
+        """Name of the data set: its folder."""
+        return Path(str(self.evaluation.get("data") or self.dataset.root)).name or "data"
+
+    @property
+    def data_argument(self) -> str:
+        """The data set as it is written in a command."""
+        return shlex.quote(str(self.evaluation.get("data") or self.dataset.root))
 
     @property
     def split(self) -> str:
@@ -112,31 +118,26 @@ class Facts:
         return str(self.evaluation.get("split") or self.dataset.split)
 
     @property
-    def unseen(self) -> bool:
-        """Whether neither weights nor alpha nor threshold were chosen on these pictures."""
-        return self.split == "test"
-
-    @property
     def localisation_gap(self) -> float | None:
         """AP that the localisation oracle has over alpha 1: what better ranking could buy."""
-        oracle = (self.oracle.get("localisation") or {}).get("AP")
-        base = (self.evaluation.get("baseline") or {}).get("AP")
-        return oracle - base if is_number(oracle) and is_number(base) else None
+        oracle = number_or_none((self.oracle.get("localisation") or {}).get("AP"))
+        base = number_or_none(self.base.get("AP"))
+        return oracle - base if oracle is not None and base is not None else None
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The same figures at alpha 1."""
+        return self.evaluation.get("baseline") or {}
 
     @property
     def oracle(self) -> dict[str, Any]:
         """Both oracles, from evaluation.json or else from sweep.json."""
-        return self.evaluation.get("oracle") or self.sweep.get("oracle") or {}
-
-    @property
-    def held_out(self) -> dict[str, Any]:
-        """The choice of alpha on held-out halves, from sweep.json."""
-        return self.sweep.get("held_out") or {}
+        return read_oracles(self.evaluation, self.sweep)
 
     def recall_at(self, precision: str, iou: str) -> float | None:
         """Recall where this precision is asked at this IoU, keys as in evaluation.json."""
-        value = ((self.evaluation.get("recall_at_precision") or {}).get(precision) or {}).get(iou)
-        return value if is_number(value) else None
+        table = self.evaluation.get("recall_at_precision") or {}
+        return number_or_none((table.get(precision) or {}).get(iou))
 
     def note(self, key: str) -> str:
         """Return why a number of evaluation.json does not exist, or an empty text."""
@@ -150,7 +151,7 @@ class Facts:
         alarms = np.bincount(wrong.labels, minlength=len(self.class_boxes))
         hits = self.shown.of_kind(Kind.HIT)
         own = self.evaluation.get("AP_per_class") or {}
-        base = (self.evaluation.get("baseline") or {}).get("AP_per_class") or {}
+        base = self.base.get("AP_per_class") or {}
         rows = []
         for label, name in enumerate(self.info.class_names):
             iou = hits.iou[hits.labels == label]
@@ -159,8 +160,8 @@ class Facts:
                 ClassFacts(
                     name=name,
                     boxes=boxes,
-                    ap=own.get(name) if is_number(own.get(name)) else None,
-                    ap_base=base.get(name) if is_number(base.get(name)) else None,
+                    ap=number_or_none(own.get(name)),
+                    ap_base=number_or_none(base.get(name)),
                     found=boxes - int(misses[label]),
                     false_alarms=int(alarms[label]),
                     mean_iou=float(iou.mean()) if len(iou) else None,
@@ -179,7 +180,9 @@ def gather_facts(
 ) -> Facts:
     """Judge the detections at the evaluation's alpha and put everything together."""
     alpha = float(evaluation.get("alpha", info.alpha))
-    threshold = display_threshold(sweep, info, alpha)
+    threshold = number_or_none((evaluation.get("operating_point") or {}).get("score_threshold"))
+    if threshold is None:
+        threshold = display_threshold(sweep, info, alpha)
     judged = judge_detections(dataset, candidates, alpha, inference_settings(info))
     shown = judged.shown_at(threshold)
     return Facts(
@@ -197,15 +200,26 @@ def gather_facts(
     )
 
 
+def read_oracles(evaluation: dict[str, Any], sweep: dict[str, Any]) -> dict[str, Any]:
+    """Return both oracles, from evaluation.json or else from sweep.json."""
+    return evaluation.get("oracle") or sweep.get("oracle") or {}
+
+
 def inference_settings(info: ModelInfo) -> InferenceConfig:
     """Return the post-processing that the model carries."""
     return InferenceConfig.model_validate(info.config.get("inference") or {})
 
 
 def display_threshold(sweep: dict[str, Any], info: ModelInfo, alpha: float) -> float:
-    """Return the display threshold on S for an alpha: the sweep's own, else the model's."""
-    stored = sweep.get("score_thresholds") or {}
-    usable = {key: value for key, value in stored.items() if is_number(value)}
-    if not usable:
+    """Return the display threshold on S for an alpha: the model's, else the sweep's own.
+
+    The model's comes first, since ``predict`` goes by it.
+    """
+    stored = {
+        key: value
+        for key, value in (sweep.get("score_thresholds") or {}).items()
+        if is_number(value)
+    }
+    if info.score_thresholds or not stored:
         return info.score_threshold(alpha)
-    return float(usable[min(usable, key=lambda key: abs(float(key) - alpha))])
+    return float(stored[min(stored, key=lambda key: abs(float(key) - alpha))])

@@ -68,7 +68,7 @@ def build_galleries(facts: Facts) -> Galleries:
         picture = read_image(facts.dataset.record(number).path)
         for name, rows in (("strip", strip), ("alarm", alarms), ("loose", loose)):
             for row in np.flatnonzero(rows.image == number).tolist():
-                tiles[name, row] = _detection_tile(facts, rows, row, picture, name)
+                tiles[name, row] = _detection_tile(facts, rows, row, picture)
         for row, miss in enumerate(misses):
             if miss.image == number:
                 tiles["miss", row] = _miss_tile(facts, miss, picture)
@@ -119,7 +119,7 @@ def choose_misses(facts: Facts) -> list[Miss]:
     return [facts.misses[n] for _, n in keys[:GALLERY_LENGTH]]
 
 
-def _detection_tile(facts: Facts, rows: Judged, row: int, picture: ImageArray, kind: str) -> Tile:
+def _detection_tile(facts: Facts, rows: Judged, row: int, picture: ImageArray) -> Tile:
     image, truth = int(rows.image[row]), int(rows.truth[row])
     target = facts.dataset.target(image)
     names = facts.info.class_names
@@ -127,9 +127,15 @@ def _detection_tile(facts: Facts, rows: Judged, row: int, picture: ImageArray, k
     if truth >= 0:
         boxes.insert(0, ("true", target.boxes[truth]))
     title = names[int(rows.labels[row])]
-    if kind == "alarm":
-        on = rows.kind[row] == Kind.CONFUSED and truth >= 0
-        title += f", in truth {names[int(target.labels[truth])]}" if on else ", on nothing marked"
+    if rows.kind[row] == Kind.CONFUSED:
+        title += f", in truth {names[int(target.labels[truth])]}"
+    elif rows.kind[row] == Kind.BACKGROUND:
+        near = truth >= 0
+        title += (
+            f", partly on {names[int(target.labels[truth])]}" if near else ", on nothing marked"
+        )
+    elif rows.kind[row] == Kind.DUPLICATE:
+        title += ", a second box"
     return Tile(
         cut_crop(picture, boxes), title, _numbers(rows, row), facts.dataset.file_name(image)
     )

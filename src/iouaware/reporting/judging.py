@@ -47,7 +47,7 @@ class Judged:
         predicted_iou: [D], NaN for a model without an IoU branch.
         iou: [D], with the best object of the same class (``eval_iou``).
         truth: [D] number of the object within its picture: the one it hit, else the one it
-            overlaps most, of any class; -1 where it touches none.
+            overlaps most, of any class; -1 where no IoU reaches 0.1.
         kind: [D] a ``Kind``.
     """
 
@@ -196,7 +196,7 @@ def _compare(found: Judged, target: Target) -> Judged:
         [Kind.HIT, Kind.IGNORED, Kind.DUPLICATE, Kind.CONFUSED, Kind.LOOSE],
         default=Kind.BACKGROUND,
     )
-    touched = np.where(iou.max(1) > 0, best, -1)
+    touched = np.where(iou.max(1) >= TOUCH_IOU, best, -1)
     return replace(
         found,
         iou=own.max(1).astype(np.float32),

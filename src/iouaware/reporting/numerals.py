@@ -16,6 +16,16 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def number_or_none(value: object) -> float | None:
+    """Return a value read from a file as a number, None for null, NaN and text."""
+    return float(value) if isinstance(value, int | float) and is_number(value) else None
+
+
+def last_part(name: str) -> str:
+    """Return a file's name without its folders; tables and captions are narrow."""
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2] or name
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """Write a fraction as per cent without its sign: 0.5432 is ``54.3``."""
     return f"{100 * value:.{digits}f}" if value is not None and is_number(value) else MISSING

@@ -8,12 +8,21 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from iouaware.evaluation.localisation import correlate
 from iouaware.reporting.judging import Judged, Kind
-from iouaware.reporting.numerals import alpha_text, is_number, percent, points, ratio
+from iouaware.reporting.numerals import (
+    alpha_text,
+    is_number,
+    number_or_none,
+    percent,
+    points,
+    ratio,
+)
 from iouaware.reporting.svg import Axes, Point, nice_ticks
 from iouaware.structures import FloatArray
 
 CLOUD_POINTS = 600
+SMALL = {"width": 330.0, "height": 290.0}  # three of them beside each other
 TENTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -40,7 +49,7 @@ def plot_gain_per_iou(evaluation: dict[str, Any]) -> Markup | None:
     gains = [(iou, value - base[iou]) for iou, value in _per_iou(evaluation) if iou in base]
     if not gains or evaluation.get("alpha") == 1:
         return None
-    ticks = nice_ticks(min(-1.0, *(g for _, g in gains)), max(1.0, *(g for _, g in gains)))
+    ticks = _ticks_around_zero([gain for _, gain in gains])
     axes = Axes((0.47, 0.98), (ticks[0], ticks[-1]))
     bars = [
         axes.bar(iou, 0.035, gain, "chosen" if gain >= 0 else "worse")
@@ -59,8 +68,8 @@ def plot_alpha_curve(sweep: dict[str, Any], oracle: dict[str, Any], alpha: float
     curve = _over_alpha(sweep, "AP")
     if not curve:
         return None
-    ceiling = (oracle.get("localisation") or {}).get("AP")
-    heights = [y for _, y in curve] + ([100 * ceiling] if is_number(ceiling) else [])
+    ceiling = number_or_none((oracle.get("localisation") or {}).get("AP"))
+    heights = [y for _, y in curve] + ([100 * ceiling] if ceiling is not None else [])
     ticks = nice_ticks(min(heights) - 1, max(heights) + 1)
     axes = Axes((0, 1), (ticks[0], ticks[-1]))
     chosen = next((point for point in curve if abs(point[0] - alpha) < 1e-6), None)
@@ -68,7 +77,7 @@ def plot_alpha_curve(sweep: dict[str, Any], oracle: dict[str, Any], alpha: float
         "AP over alpha: " + ", ".join(f"alpha {x:g} {y:.1f}" for x, y in curve),
         axes.grid(TENTHS, ticks, ("alpha (1: class score alone, 0: predicted IoU alone)", "AP, %")),
         axes.level(100 * ceiling, "oracle", f"localisation oracle {percent(ceiling)}")
-        if is_number(ceiling)
+        if ceiling is not None
         else "",
         axes.line(curve, "chosen"),
         axes.mark(chosen, "chosen", f"alpha {alpha_text(alpha)}: {chosen[1]:.1f}")
@@ -88,13 +97,13 @@ def plot_alpha_by_strictness(sweep: dict[str, Any]) -> Markup | None:
     if not moved:
         return None
     heights = [y for curve in moved.values() for _, y in curve]
-    ticks = nice_ticks(min(-1.0, *heights), max(1.0, *heights))
+    ticks = _ticks_around_zero(heights)
     axes = Axes((0, 1), (ticks[0], ticks[-1]))
     return axes.draw(
         "AP50, AP75 and AP90 over alpha, as differences from alpha 1",
         axes.grid(TENTHS, ticks, ("alpha", "points more than at alpha 1")),
         axes.level(0, "zero"),
-        *(axes.line(curve, css) for curve, css in zip(moved.values(), "abc", strict=False)),
+        *(axes.line(curve, css) for curve, css in zip(moved.values(), "acd", strict=False)),
     )
 
 
@@ -110,14 +119,14 @@ def plot_fit(values: FloatArray, iou: FloatArray, name: str) -> Markup | None:
         return None
     # a fixed, even sample: the drawing stays small and the same every time
     rows = np.linspace(0, len(values) - 1, min(len(values), CLOUD_POINTS)).round().astype(int)
-    axes = Axes((0, 1), (0, 1), height=300.0)
+    axes = Axes((0, 1), (0, 1), **SMALL)
     cell = np.minimum((values * 10).astype(int), 9)
     means = [
         (float(values[cell == n].mean()), float(iou[cell == n].mean()))
         for n in range(10)
         if (cell == n).sum() >= 5
     ]
-    correlation = ratio(rank_correlation(values, iou))
+    correlation = ratio(correlate(values, iou)["spearman"])
     return axes.draw(
         f"True IoU against {name}, {len(rows)} boxes; rank correlation {correlation}",
         axes.grid(TENTHS, TENTHS, (name, "true IoU")),
@@ -164,7 +173,7 @@ def plot_over_epochs(
     ys = [y for pairs, _ in drawn for _, y in pairs]
     y_ticks = nice_ticks(min(0.0, *ys), max(ys))
     x_ticks = [tick for tick in nice_ticks(min(xs), max(xs)) if min(xs) <= tick <= max(xs)]
-    axes = Axes((min(xs), max(max(xs), min(xs) + 1)), (y_ticks[0], y_ticks[-1]))
+    axes = Axes((min(xs), max(max(xs), min(xs) + 1)), (y_ticks[0], y_ticks[-1]), **SMALL)
     return axes.draw(
         title,
         axes.grid(x_ticks, y_ticks, ("epoch", y_name)),
@@ -172,18 +181,10 @@ def plot_over_epochs(
     )
 
 
-def rank_correlation(first: FloatArray, second: FloatArray) -> float | None:
-    """Return Spearman's correlation (ties share their mean rank), None where it has no meaning."""
-    if len(first) < 3:
-        return None
-    a, b = _ranks(first), _ranks(second)
-    spread = float(a.std() * b.std())
-    return float(((a - a.mean()) * (b - b.mean())).mean() / spread) if spread > 0 else None
-
-
-def _ranks(values: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+def _ticks_around_zero(values: Sequence[float]) -> list[float]:
+    """Return ticks that hold 0 and all values, at least one point apart in all."""
+    low, high = min(0.0, *values), max(0.0, *values)
+    return nice_ticks(low, high) if high - low >= 1 else nice_ticks(min(low, -0.5), max(high, 0.5))
 
 
 def _per_iou(metrics: dict[str, Any]) -> list[Point]:

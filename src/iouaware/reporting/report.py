@@ -7,22 +7,30 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import iouaware
 from iouaware.data.dataset import Dataset
+from iouaware.evaluation.localisation import correlate
 from iouaware.reporting import numerals, plots
 from iouaware.reporting.advice import advise
 from iouaware.reporting.facts import Facts, display_threshold, gather_facts, inference_settings
 from iouaware.reporting.galleries import build_galleries
 from iouaware.reporting.judging import TOUCH_IOU, Kind, judge_detections
-from iouaware.reporting.numerals import alpha_text, is_number, percent, points, ratio
+from iouaware.reporting.model_card import write_model_card
+from iouaware.reporting.numerals import (
+    alpha_text,
+    is_number,
+    number_or_none,
+    percent,
+    points,
+    ratio,
+)
+from iouaware.reporting.rendering import build_environment, read_template
 from iouaware.reporting.run_files import read_run_files
 from iouaware.reporting.slider import LOWEST_THRESHOLD, PICTURES, build_slider, choose_pictures
 from iouaware.reporting.tables import (
@@ -41,7 +49,7 @@ from iouaware.reporting.words import (
 )
 from iouaware.structures import Candidates, ModelInfo
 
-FILTERS = ("percent", "points", "ratio", "counted")
+__all__ = ["render_report", "write_model_card", "write_report"]
 
 
 def write_report(
@@ -83,7 +91,7 @@ def write_report(
 
 def render_report(facts: Facts, candidates: Sequence[Candidates]) -> str:
     """Return the page's HTML."""
-    script = _read_template("slider.js") + _read_template("page.js")
+    script = read_template("slider.js") + read_template("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return (
         build_environment()
@@ -91,7 +99,7 @@ def render_report(facts: Facts, candidates: Sequence[Candidates]) -> str:
         .render(
             facts=facts,
             version=iouaware.__version__,
-            style=Markup(_read_template("style.css")),
+            style=Markup(read_template("style.css")),
             script=Markup(script),
             script_hash=digest,
             **_words(facts),
@@ -104,32 +112,13 @@ def render_report(facts: Facts, candidates: Sequence[Candidates]) -> str:
     )
 
 
-def build_environment() -> Environment:
-    """Return the template engine: everything is escaped, a missing name is an error."""
-    environment = Environment(
-        loader=PackageLoader("iouaware.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update({name: getattr(numerals, name) for name in FILTERS})
-    environment.filters["alpha"] = alpha_text
-    return environment
-
-
-def _read_template(name: str) -> str:
-    return resources.files("iouaware.reporting").joinpath("templates", name).read_text("utf-8")
-
-
 def _words(facts: Facts) -> dict[str, Any]:
-    base = facts.evaluation.get("baseline") or {}
     headline = {}
     for name in ("AP", "AP50", "AP75", "AP90"):
-        own, was = read_figure(facts.evaluation, name), read_figure(base, name)
+        own, was = read_figure(facts.evaluation, name), read_figure(facts.base, name)
         under = facts.note(name) if own is None else ""
         if own is not None and was is not None and facts.alpha != 1:
-            under = f"{points(own - was)} on alpha 1 ({percent(was)})"
+            under = f"{points(own - was)} over alpha 1 ({percent(was)})"
         headline[name] = {"value": own, "under": under}
     model = facts.info.config.get("model") or {}
     recipe = facts.info.config.get("recipe", "")
@@ -141,7 +130,7 @@ def _words(facts: Facts) -> dict[str, Any]:
         "weakest": answer_weakest_class(facts),
         "steps": advise(facts),
         "cautions": list_cautions(facts),
-        "held_out": say_held_out(facts),
+        "held_out": say_held_out(facts.sweep, facts.info.has_iou, facts.alpha),
         "gap_sentence": say_gap(facts),
         "headline": headline,
         "model_line": f"Model: {', '.join(described)}." if described else "",
@@ -158,14 +147,13 @@ def _tables(facts: Facts) -> dict[str, Any]:
         (class_names[int(facts.dataset.target(int(image)).labels[truth])], class_names[int(label)])
         for image, truth, label in zip(confused.image, confused.truth, confused.labels, strict=True)
     )
-    base = facts.evaluation.get("baseline") or {}
 
     def base_recall(precision: str, iou: str) -> float | None:
-        value = ((base.get("recall_at_precision") or {}).get(precision) or {}).get(iou)
-        return value if is_number(value) else None
+        table = facts.base.get("recall_at_precision") or {}
+        return number_or_none((table.get(precision) or {}).get(iou))
 
     return {
-        "coco_rows": list_coco_rows(facts),
+        "coco_rows": list_coco_rows(facts.evaluation, facts.sweep),
         "sweep_names": names,
         "sweep_rows": rows,
         "classes": facts.classes(),
@@ -221,7 +209,7 @@ def _correlations(facts: Facts) -> dict[str, str]:
         "s": touching.scores,
     }
     return {
-        name: ratio(plots.rank_correlation(values, touching.iou))
+        name: ratio(correlate(values, touching.iou)["spearman"])
         if not np.isnan(values).any()
         else numerals.MISSING
         for name, values in numbers.items()
@@ -251,7 +239,9 @@ def _slider(facts: Facts, candidates: Sequence[Candidates]) -> dict[str, Any]:
                 {
                     "alpha": alpha,
                     "text": alpha_text(alpha),
-                    "threshold": display_threshold(facts.sweep, facts.info, alpha),
+                    "threshold": facts.threshold
+                    if alpha == facts.alpha
+                    else display_threshold(facts.sweep, facts.info, alpha),
                     "words": f"AP {percent(measured.get(alpha))} on all pictures."
                     if is_number(measured.get(alpha))
                     else "",

@@ -16,6 +16,7 @@ class RunFiles:
     """The story of a run.
 
     Attributes:
+        folder: of the run.
         metrics: rows of metrics.csv; a cell that is empty or no number is left out.
         environment: environment.json, empty if missing.
         config_text: config.yaml as it stands, empty if missing.
@@ -23,6 +24,7 @@ class RunFiles:
         split_made: whether the split was made by the program.
     """
 
+    folder: Path
     metrics: tuple[dict[str, float], ...]
     environment: dict[str, Any]
     config_text: str
@@ -43,6 +45,7 @@ def read_run_files(run: Path) -> RunFiles:
     config = run / "config.yaml"
     split = _read_json(run / "split.json")
     return RunFiles(
+        folder=run,
         metrics=_read_metrics(run / "metrics.csv"),
         environment=_read_json(run / "environment.json"),
         config_text=_read_text(config) if config.is_file() else "",

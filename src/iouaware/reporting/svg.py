@@ -1,7 +1,7 @@
 """The few shapes that the report's charts are made of, as SVG text that follows the page's theme.
 
 Colours come from CSS classes, so one drawing serves light and dark; a chart is a few kilobytes.
-The drawing is 420 px wide, so that its letters stay readable on a telephone of 360 px.
+A drawing is 420 px wide at most, so that its letters stay readable on a telephone of 360 px.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-WIDTH = 420.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 14.0, 26.0, 42.0
 
 Point = tuple[float, float]
@@ -25,17 +24,19 @@ class Axes:
     Attributes:
         x_range: values at the left and the right end.
         y_range: values at the bottom and the top.
+        width: of the whole drawing, px.
         height: of the whole drawing, px.
     """
 
     x_range: Point
     y_range: Point
+    width: float = 420.0
     height: float = 270.0
 
     def x(self, value: float) -> float:
         """Return the px from the left of a value."""
         low, high = self.x_range
-        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+        return LEFT + (value - low) / (high - low) * (self.width - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
         """Return the px from the top of a value."""
@@ -46,7 +47,7 @@ class Axes:
         """Put the parts into one drawing; the title is what a screen reader says."""
         return Markup(
             '<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}</svg>'
-        ).format(WIDTH, self.height, title, Markup("").join(Markup(part) for part in parts))
+        ).format(self.width, self.height, title, Markup("").join(Markup(part) for part in parts))
 
     def grid(
         self,
@@ -57,7 +58,7 @@ class Axes:
         y_text: Callable[[float], str] = "{:g}".format,
     ) -> str:
         """Draw lines and numbers at the ticks, and name both axes (x below, y on top)."""
-        left, right, bottom = LEFT, WIDTH - RIGHT, self.height - BOTTOM
+        left, right, bottom = LEFT, self.width - RIGHT, self.height - BOTTOM
         parts = [
             f'<path class="grid" d="M{left} {self.y(tick):.1f}H{right}"/>'
             + _text(left - 6, self.y(tick) + 4, y_text(tick), "end")
@@ -89,13 +90,13 @@ class Axes:
     def level(self, y: float, css: str, label: str = "") -> str:
         """Draw a line across at a height, its label above its left end."""
         at = self.y(y)
-        line = f'<path class="line {css}" d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}"/>'
+        line = f'<path class="line {css}" d="M{LEFT} {at:.1f}H{self.width - RIGHT}"/>'
         return line + (_text(LEFT + 4, at - 5, label, "start", f"note {css}") if label else "")
 
     def mark(self, point: Point, css: str, label: str) -> str:
         """Draw a ring round a point, with a label on the side that has room."""
         x, y = self.x(point[0]), self.y(point[1])
-        right = x > (LEFT + WIDTH - RIGHT) / 2
+        right = x > (LEFT + self.width - RIGHT) / 2
         text = _text(
             x + (-9 if right else 9), y - 9, label, "end" if right else "start", f"note {css}"
         )

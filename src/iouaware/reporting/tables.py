@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from iouaware.reporting.facts import Facts, display_threshold
-from iouaware.reporting.numerals import alpha_text, counted, is_number, ratio
+from iouaware.reporting.facts import Facts, display_threshold, read_oracles
+from iouaware.reporting.numerals import alpha_text, counted, is_number, number_or_none, ratio
+from iouaware.reporting.run_files import RunFiles
+from iouaware.structures import ModelInfo
 
 COCO_FIGURES = {
     "AP": "AP, IoU 0.50 to 0.95",
@@ -49,13 +51,14 @@ class SweepRow:
     threshold: float
 
 
-def list_coco_rows(facts: Facts) -> list[CocoRow]:
+def list_coco_rows(evaluation: dict[str, Any], sweep: dict[str, Any]) -> list[CocoRow]:
     """Return COCO's table; rows that nobody has are left out."""
+    oracles = read_oracles(evaluation, sweep)
     sources = (
-        facts.evaluation,
-        facts.evaluation.get("baseline") or {},
-        facts.oracle.get("localisation") or {},
-        facts.oracle.get("any_class") or {},
+        evaluation,
+        evaluation.get("baseline") or {},
+        oracles.get("localisation") or {},
+        oracles.get("any_class") or {},
     )
     rows = [
         CocoRow(words, *(read_figure(source, name) for source in sources))
@@ -80,26 +83,41 @@ def list_sweep_rows(facts: Facts) -> tuple[list[str], list[SweepRow]]:
 
 def list_run_rows(facts: Facts) -> list[tuple[str, str]]:
     """Return what a reader wants to know first about how the run came about."""
-    environment, config = facts.files.environment, facts.info.config
-    data = config.get("data") or {}
-    train = config.get("train") or {}
-    seconds = environment.get("wall_seconds", environment.get("seconds"))
-    size = data.get("image_size")
-    rows = [
-        ("Command", environment.get("command")),
-        ("Data", facts.evaluation.get("data") or str(facts.dataset.root)),
+    first, *others = list_training_rows(facts.info, facts.files)
+    data = [
+        ("Data", str(facts.evaluation.get("data") or facts.dataset.root)),
         ("Format", facts.dataset.format),
         ("Split", _say_split(facts)),
         ("Put right while reading", facts.dataset.mended.summary()),
-        ("Backbone", (config.get("model") or {}).get("backbone")),
-        ("Picture size", " to ".join(map(str, size)) if isinstance(size, list | tuple) else size),
-        ("Epochs, at most", train.get("epochs")),
-        ("Seed", config.get("seed")),
-        ("Wall time", _say_time(seconds)),
+    ]
+    use = [
         ("Alpha", f"{alpha_text(facts.alpha)} (S = p^alpha × IoU^(1 − alpha))"),
         ("Display threshold on S", ratio(facts.threshold)),
     ]
-    return [(name, _in_text(value)) for name, value in rows if value not in (None, "", {}, [])]
+    return [row for row in (first, *data, *others, *use) if row[1]]
+
+
+def list_training_rows(info: ModelInfo, files: RunFiles) -> list[tuple[str, str]]:
+    """Return command, network, size, schedule, seed and time; text is empty where unknown."""
+    config, environment = info.config, files.environment
+    rows = [
+        ("Command", environment.get("command")),
+        ("Recipe", config.get("recipe")),
+        ("Backbone", (config.get("model") or {}).get("backbone")),
+        ("Picture size", say_size(info)),
+        ("Epochs, at most", (config.get("train") or {}).get("epochs")),
+        ("Seed", config.get("seed")),
+        ("Wall time", _say_time(environment.get("wall_seconds"))),
+    ]
+    return [(name, "" if value is None else _in_text(value)) for name, value in rows]
+
+
+def say_size(info: ModelInfo) -> str:
+    """Say the size that pictures are brought to."""
+    size = (info.config.get("data") or {}).get("image_size")
+    if isinstance(size, list | tuple):
+        return f"shorter side {size[0]} px, longer at most {size[1]} px"
+    return f"{size} px" if isinstance(size, int) else ""
 
 
 def list_environment_rows(facts: Facts) -> list[tuple[str, str]]:
@@ -112,7 +130,7 @@ def read_figure(metrics: dict[str, Any], name: str) -> float | None:
     value = metrics.get(name)
     if value is None and name[:2] == "AP" and name[2:].isdigit():
         value = (metrics.get("AP_per_iou") or {}).get(f"0.{name[2:]}")
-    return value if is_number(value) else None
+    return number_or_none(value)
 
 
 def _say_split(facts: Facts) -> str:

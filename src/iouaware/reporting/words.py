@@ -7,9 +7,12 @@ there were too few pictures, the sentence says that instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from iouaware.evaluation.held_out import kept_alpha
+from iouaware.evaluation.localisation import correlate
 from iouaware.reporting.facts import ClassFacts, Facts
 from iouaware.reporting.judging import Kind
 from iouaware.reporting.numerals import (
@@ -17,15 +20,16 @@ from iouaware.reporting.numerals import (
     counted,
     in_words,
     is_number,
+    number_or_none,
     percent,
     points,
     ratio,
 )
-from iouaware.reporting.plots import rank_correlation
 
 GOOD_RECALL = 0.8
 HALF_RECALL = 0.5
 FEW_PICTURES = 100
+FEW_OBJECTS = 200
 FEW_BOXES = 10
 LEARNT_CORRELATION = 0.1
 
@@ -63,7 +67,15 @@ def answer_good_enough(facts: Facts) -> Answer:
         headline, mood = "Partly: a help to somebody who checks", "middling"
     else:
         headline, mood = "Not yet", "bad"
-    return Answer(headline, (*_at_threshold(facts), *_tight(facts), say_held_out(facts)), mood)
+    return Answer(
+        headline,
+        (
+            *_at_threshold(facts),
+            *_tight(facts),
+            say_held_out(facts.sweep, facts.info.has_iou, facts.alpha),
+        ),
+        mood,
+    )
 
 
 def answer_weakest_class(facts: Facts) -> Answer:
@@ -92,23 +104,10 @@ def answer_weakest_class(facts: Facts) -> Answer:
 
 def list_cautions(facts: Facts) -> list[str]:
     """Say what makes the figures weaker than they look, most important first."""
-    cautions = []
-    if not facts.unseen:
-        cautions.append(
-            "These figures are optimistic: weights, alpha and threshold were chosen on the same "
-            f"{facts.split} pictures, "
-            + (
-                "and the test part is still unused."
-                if facts.files.split.get("test")
-                else "since the data set has no test part."
-            )
-        )
-    if len(facts.dataset) < FEW_PICTURES:
-        cautions.append(
-            f"Only {counted(len(facts.dataset), 'picture')} with "
-            f"{counted(facts.boxes, 'box', 'boxes')} were judged: "
-            "differences of a point or two of AP are within chance."
-        )
+    cautions = [
+        *caution_optimistic(facts.split, bool(facts.files.split.get("test"))),
+        *caution_few(len(facts.dataset), facts.boxes),
+    ]
     if not facts.info.has_iou:
         cautions.append(
             "This model has no trained IoU branch: there is no predicted IoU, and alpha stays at 1."
@@ -117,17 +116,36 @@ def list_cautions(facts: Facts) -> list[str]:
         cautions.append(
             "The IoU branch learnt next to nothing: among boxes on an object, predicted and true "
             f"IoU have a rank correlation of {ratio(matched_correlation(facts))}. "
-            "Alpha 1 is best here."
+            "Rank by alpha 1, the class score alone."
         )
-    crowded = int(
-        sum(len(facts.dataset.target(n)) > _limit(facts) for n in range(len(facts.dataset)))
-    )
-    if crowded:
-        cautions.append(
-            f"{counted(crowded, 'picture')} hold more than {_limit(facts)} objects, the most that "
-            "are drawn on one picture: recall cannot be full there."
-        )
+    if facts.note("max_detections"):
+        cautions.append(sentence(facts.note("max_detections")))
     return cautions
+
+
+def caution_optimistic(split: str, has_test: bool) -> list[str]:
+    """Warn where weights, alpha and threshold were chosen on the pictures that judge them."""
+    if split == "test":
+        return []
+    rest = (
+        "the test part would give honest ones (--split test)."
+        if has_test
+        else "and the data set has no test part."
+    )
+    return [
+        "These figures are optimistic: weights, alpha and threshold were chosen on these "
+        f"{split} pictures; {rest}"
+    ]
+
+
+def caution_few(pictures: int, boxes: int) -> list[str]:
+    """Warn where the judged set is so small that chance moves AP by points."""
+    if pictures >= FEW_PICTURES and boxes >= FEW_OBJECTS:
+        return []
+    return [
+        f"The set is small, {counted(pictures, 'picture')} with {counted(boxes, 'box', 'boxes')}: "
+        "differences of a point or two of AP are within chance."
+    ]
 
 
 def matched_correlation(facts: Facts) -> float | None:
@@ -136,7 +154,7 @@ def matched_correlation(facts: Facts) -> float | None:
     predicted = facts.judged.predicted_iou[meets]
     if np.isnan(predicted).any():
         return None
-    return rank_correlation(predicted, facts.judged.iou[meets])
+    return correlate(predicted, facts.judged.iou[meets])["spearman"]
 
 
 def iou_branch_learnt(facts: Facts) -> bool:
@@ -145,24 +163,37 @@ def iou_branch_learnt(facts: Facts) -> bool:
     return correlation is None or correlation >= LEARNT_CORRELATION
 
 
-def say_held_out(facts: Facts) -> str:
-    """Say what alpha buys on pictures that did not choose it, as one sentence."""
-    held = facts.held_out
-    gain, interval = held.get("gain"), held.get("ci95") or [None, None]
-    if not facts.info.has_iou:
+def say_held_out(sweep: dict[str, Any], has_iou: bool, alpha: float) -> str:
+    """Say what alpha buys on pictures that did not choose it.
+
+    Args:
+        sweep: as in sweep.json.
+        has_iou: whether the model has a trained IoU branch.
+        alpha: of the figures beside which the sentence stands.
+    """
+    held = sweep.get("held_out") or {}
+    gain, interval = number_or_none(held.get("gain")), held.get("ci95") or [None, None]
+    if not has_iou:
         return "Without an IoU branch there is no alpha to choose."
-    if not is_number(gain):
+    if gain is None:
         return "The gain of alpha on held-out pictures could not be measured."
-    alpha = float(held.get("alpha", 1.0))
-    if alpha == 1:
+    chosen, kept = float(held.get("alpha", 1.0)), kept_alpha(held)
+    if chosen == 1:
         return (
             "Alpha 1, the class score alone, ranks best on this data: the predicted IoU does not "
             "help to order the boxes here."
         )
-    text = f"Alpha {alpha_text(alpha)} changes AP by {points(gain)} points on held-out pictures"
+    change = "gains" if gain > 0 else "loses"
+    size = points(abs(gain)).lstrip("+")
+    text = f"Alpha {alpha_text(chosen)} {change} {size} points of AP on held-out pictures"
     if all(is_number(end) for end in interval):
         text += f" (95 % interval {points(interval[0])} to {points(interval[1])})"
-    return text + (": proven." if held.get("proven") else ": not proven, it may be chance.")
+    text += ": proven." if held.get("proven") else ": not proven, it may be chance."
+    if kept == 1:
+        text += " So alpha stays at 1."
+    elif kept != alpha:
+        text += f" The figures here are at alpha {alpha_text(alpha)}."
+    return text
 
 
 def say_gap(facts: Facts) -> str:
@@ -173,7 +204,7 @@ def say_gap(facts: Facts) -> str:
     text = f"Knowing the fit of every box exactly would add {points(gap)} AP to alpha 1"
     if gap < 0.01:
         return text + ": ranking is not what holds this detector back."
-    base, half = facts.evaluation["baseline"]["AP"], _swept(facts, 0.5)
+    base, half = facts.base["AP"], _swept(facts, 0.5)
     share = (half - base) / gap if half is not None else None
     return text + (
         f"; alpha 0.5 wins {percent(share, 0)} % of that."
@@ -194,11 +225,13 @@ def _finds_nothing(facts: Facts) -> tuple[str, ...]:
         f"AP50 is {percent(facts.evaluation.get('AP50'))}: of {facts.boxes:,} objects, "
         f"{facts.hits:,} are found, with {drawn} drawn."
     ]
-    if facts.note("AP"):
-        sentences.append(facts.note("AP"))
-    if not len(facts.judged):
-        sentences.append("No class score reached the floor for candidates in any picture.")
-    return tuple(sentences)
+    diagnosis = facts.evaluation.get("diagnosis") or []
+    return (*sentences, *(sentence(str(reason)) for reason in diagnosis[:2]))
+
+
+def sentence(text: str) -> str:
+    """Make a sentence of a reason: a capital first and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _at_threshold(facts: Facts) -> tuple[str, ...]:
@@ -252,8 +285,3 @@ def _most_taken_for(facts: Facts, label: int) -> str:
     called = confused.labels[np.array(meant, np.int64) == label] if meant else confused.labels
     counts = np.bincount(called, minlength=len(facts.info.class_names))
     return facts.info.class_names[int(counts.argmax())] if counts.max(initial=0) >= 2 else ""
-
-
-def _limit(facts: Facts) -> int:
-    inference = facts.info.config.get("inference") or {}
-    return int(inference.get("max_detections", 100))

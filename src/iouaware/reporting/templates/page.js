@@ -14,7 +14,7 @@
 
   function drawBox(layer, box, css, words) {
     const place = { x: box[0], y: box[1], width: box[2] - box[0], height: box[3] - box[1] };
-    layer.append(shape("rect", { ...place, class: "halo" }));
+    layer.append(shape("rect", { ...place, class: "halo " + css }));
     const line = shape("rect", { ...place, class: css });
     if (words) line.append(Object.assign(shape("title", {}), { textContent: words }));
     layer.append(line);
