@@ -154,7 +154,7 @@ def find_wrong_form(boxes: _FLOATS, box_wh: _FLOATS, read_as: str) -> WrongForm 
     wrong = ~_fits(boxes, box_wh)
     needed = max(3, _SUSPICIOUS_SHARE * len(boxes))
     if wrong.sum() < needed:
-        return _find_fractions(boxes, box_wh, read_as)
+        return _find_fractions(boxes, read_as)
     first_row = int(np.flatnonzero(wrong)[0])
     found = f"{wrong.sum():,} of {len(boxes):,} boxes do not fit their picture when read as"
     written = _write_as(boxes, read_as)
@@ -179,9 +179,10 @@ def find_wrong_form(boxes: _FLOATS, box_wh: _FLOATS, read_as: str) -> WrongForm 
     return None
 
 
-def _find_fractions(boxes: _FLOATS, box_wh: _FLOATS, read_as: str) -> WrongForm | None:
+def _find_fractions(boxes: _FLOATS, read_as: str) -> WrongForm | None:
     """Tell boxes in fractions of the picture where pixels are expected."""
-    if len(boxes) < 3 or read_as == "cxcywh" or boxes.max() > 2 or box_wh.min() <= 8:
+    whole = (boxes == np.rint(boxes)).all()
+    if len(boxes) < 3 or read_as == "cxcywh" or boxes.max() > 1 + _ROUNDING or whole:
         return None
     message = (
         f"no box reaches beyond {boxes.max():.3g} px: they look like fractions of the picture; "
