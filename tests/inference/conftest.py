@@ -27,10 +27,10 @@ FRAME = Frame((100, 100), (100, 100), (128, 128))
 
 def build_detector(seed: int = 0) -> Detector:
     torch.manual_seed(seed)
-    detector = Detector(CONFIG.model, len(NAMES))
+    detector = Detector(CONFIG.model, len(NAMES), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     for parameter in detector.head.parameters():
         if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.1)
+            torch.nn.init.normal_(parameter, std=0.25)
     return detector
 
 

@@ -17,8 +17,10 @@ from iouaware.structures import FloatArray, ImageArray, IntArray, Target
 Colour = tuple[int, int, int]
 Rectangle = tuple[float, float, float, float]
 
-# smaller pictures are enlarged before drawing: three numbers need some room
+# smaller pictures are enlarged before drawing, crowded ones more: numbers need some room
 SMALLEST_LONG_SIDE = 640
+CROWDED_LONG_SIDE = 1280
+CROWDED = 12
 IGNORED_COLOUR = (150, 150, 150)
 
 
@@ -42,7 +44,7 @@ def draw_detections(
     """Draw boxes with name, S, p and predicted IoU.
 
     Args:
-        image: [H, W, 3] uint8 RGB; enlarged where its longer side is under 640 px.
+        image: [H, W, 3] uint8 RGB; enlarged where its longer side is short.
         boxes: [D, 4] px of the image, by falling score.
         names: D class names.
         scores: S, [D].
@@ -50,10 +52,10 @@ def draw_detections(
         predicted_iou: [D] or None.
         labels: [D], choose the colours.
     """
-    canvas, scale = _enlarge(image)
+    canvas, scale = _enlarge(image, len(boxes))
     texts = []
     for row in range(len(boxes)):
-        numbers = f"{names[row]} {scores[row]:.2f}\np {class_scores[row]:.2f}"
+        numbers = f"{names[row]}  S {scores[row]:.2f}\np {class_scores[row]:.2f}"
         if predicted_iou is not None:
             numbers += f"  IoU {predicted_iou[row]:.2f}"
         texts.append(numbers)
@@ -66,11 +68,11 @@ def draw_targets(image: ImageArray, target: Target, class_names: Sequence[str]) 
     """Draw the true boxes with their names; ignored ones (crowds, difficult) in grey.
 
     Args:
-        image: [H, W, 3] uint8 RGB; enlarged where its longer side is under 640 px.
+        image: [H, W, 3] uint8 RGB; enlarged where its longer side is short.
         target: in px of the image.
         class_names: K names.
     """
-    canvas, scale = _enlarge(image)
+    canvas, scale = _enlarge(image, len(target))
     texts, colours = [], []
     for label, ignored in zip(target.labels, target.ignored, strict=True):
         texts.append(class_names[label] + (" (ignored)" if ignored else ""))
@@ -119,10 +121,11 @@ def contact_sheet(
     return sheet
 
 
-def _enlarge(image: ImageArray) -> tuple[Image.Image, float]:
+def _enlarge(image: ImageArray, boxes: int) -> tuple[Image.Image, float]:
     """Return a picture to draw on, and its px per px of the image."""
     picture = Image.fromarray(np.ascontiguousarray(image))
-    scale = max(1.0, SMALLEST_LONG_SIDE / max(picture.size))
+    long_side = CROWDED_LONG_SIDE if boxes > CROWDED else SMALLEST_LONG_SIDE
+    scale = max(1.0, long_side / max(picture.size))
     if scale > 1:
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         picture = picture.resize(size, Image.Resampling.BICUBIC)
@@ -136,7 +139,7 @@ def _draw_boxes(
     pen = ImageDraw.Draw(canvas)
     long_side = max(canvas.size)
     line = max(2, round(long_side / 400))
-    size = max(12, round(long_side / 60))
+    size = max(12, round(long_side / (100 if len(boxes) > CROWDED else 60)))
     rows = range(len(boxes) - 1, -1, -1)
     for row in rows:
         x1, y1, x2, y2 = (float(value) for value in boxes[row])

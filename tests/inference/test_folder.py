@@ -1,0 +1,132 @@
+import json
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iouaware.errors import ConfigError, DatasetError
+from iouaware.inference.folder import drawn_name, predict_folder
+from iouaware.inference.predictor import Predictor
+from iouaware.inference.sources import Source
+from iouaware.structures import ImageArray
+
+
+@pytest.fixture
+def folder(tmp_path: Path, images: list[ImageArray]) -> Path:
+    for name, image in zip(("a.png", "b.jpg", "sub/a.webp"), images, strict=False):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return tmp_path / "pictures"
+
+
+def files_below(out: Path) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+
+def test_a_folder_gives_one_file_and_its_pictures(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    out, seen = tmp_path / "out", []
+    path = predict_folder(
+        predictor,
+        [folder],
+        out,
+        score_threshold=0.1,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert path == out / "predictions.json"
+    content = json.loads(path.read_text("utf-8"))
+    assert (content["alpha"], content["score_threshold"]) == (0.5, 0.1)
+    assert content["model"] == "runs/x"
+    names = ["a.png", "b.jpg", "sub/a.webp"]
+    assert [entry["file"] for entry in content["images"]] == [
+        (folder / name).as_posix() for name in names
+    ]
+    for name, entry in zip(names, content["images"], strict=True):
+        found = predictor.predict(folder / name, score_threshold=0.1)
+        assert not isinstance(found, list)
+        boxes = np.array([detection["box"] for detection in entry["detections"]])
+        assert len(boxes)
+        np.testing.assert_allclose(boxes, found.boxes, atol=2e-3)
+    assert files_below(out) == {"predictions.json", "a.png", "b.jpg", "sub/a.webp.jpg"}
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_options_reach_the_file(predictor: Predictor, folder: Path, tmp_path: Path) -> None:
+    path = predict_folder(
+        predictor,
+        [folder],
+        tmp_path / "out",
+        "yolo",
+        draw=False,
+        alpha=1.0,
+        score_threshold=0.25,
+        min_iou=0.3,
+        max_detections=4,
+    )
+    content = json.loads(path.read_text("utf-8"))
+    assert (content["alpha"], content["score_threshold"]) == (1.0, 0.25)
+    for entry in content["images"]:
+        assert len(entry["detections"]) <= 4
+        assert all(found["score"] == found["class_score"] >= 0.25 for found in entry["detections"])
+        assert all(found["predicted_iou"] >= 0.3 for found in entry["detections"])
+    assert files_below(tmp_path / "out") == {
+        "predictions.json",
+        "labels/a.txt",
+        "labels/b.txt",
+        "labels/sub/a.txt",
+    }
+
+
+def test_memory_does_not_grow_with_the_pictures(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = most = 0
+
+    def forget() -> None:
+        nonlocal alive
+        alive -= 1
+
+    def read(sources: list[Source]) -> Iterator[tuple[Source, ImageArray]]:
+        nonlocal alive, most
+        for number in range(40):
+            image = np.zeros((8, 8, 3), np.uint8)
+            alive += 1
+            weakref.finalize(image, forget)
+            most = max(most, alive)
+            yield Source(Path(f"{number}.png"), f"{number}.png"), image
+
+    monkeypatch.setattr("iouaware.inference.folder.read_sources", read)
+    Image.new("RGB", (8, 8)).save(tmp_path / "any.png")
+    predict_folder(predictor, [tmp_path / "any.png"], tmp_path / "out", draw=False)
+    assert 0 < most <= 2 * predictor.batch_size + 2
+
+
+def test_errors_leave_no_file(
+    predictor: Predictor, predictor_without_iou: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(DatasetError, match=r"none\.jpg"):
+        predict_folder(predictor, [folder, tmp_path / "none.jpg"], out)
+    with pytest.raises(ValueError, match="alpha is 2"):
+        predict_folder(predictor, [folder], out, alpha=2)
+    with pytest.raises(ConfigError, match="min_iou"):
+        predict_folder(predictor_without_iou, [folder], out, min_iou=0.5)
+    assert not out.exists()
+    (folder / "z.png").write_bytes(b"broken")
+    with pytest.raises(DatasetError, match=r"z\.png"):
+        predict_folder(predictor, [folder], out)
+    assert "predictions.json" not in files_below(out)
+    assert "predictions.json.part" not in files_below(out)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.JPG", "a.JPG"), ("b/a.tif", "b/a.tif.jpg"), ("clip.mp4-000003", "clip.mp4-000003.jpg")],
+)
+def test_drawn_names(name: str, expected: str) -> None:
+    assert drawn_name(name) == expected
