@@ -48,7 +48,7 @@ def test_coco_by_hand(tmp_path: Path) -> None:
 
 def test_voc_by_hand(tmp_path: Path) -> None:
     write_voc([make_dataset(tmp_path / "in", [(8, 4, 24, 14)], ignored=True)], tmp_path / "out")
-    root = ElementTree.parse(tmp_path / "out/Annotations/a.xml").getroot()
+    root = ElementTree.fromstring((tmp_path / "out/Annotations/a.xml").read_text("utf-8"))
     assert root.findtext("filename") == "a.png"
     assert [root.findtext(f"size/{key}") for key in ("width", "height")] == ["80", "64"]
     assert root.findtext("object/name") == "bolt"
