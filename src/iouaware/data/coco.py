@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
@@ -195,7 +194,7 @@ def _label(row: dict[str, Any], label_of_id: dict[int, int], own: ClassList, nam
     return label_of_id[category_id]
 
 
-def _read_box(row: dict[str, Any], name: str, mended: Mended, file: str) -> NDArray[np.float64]:
+def _read_box(row: dict[str, Any], name: str, mended: Mended, file: str) -> list[float]:
     box = row.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(side) for side in box):
         raise DatasetError(f"{name}: bbox is {box!r}, expected four numbers [x, y, width, height]")
@@ -204,11 +203,12 @@ def _read_box(row: dict[str, Any], name: str, mended: Mended, file: str) -> NDAr
     degrees = attributes.get("rotation", 0) if isinstance(attributes, dict) else 0
     if not _is_number(degrees):
         raise DatasetError(f"{name}: rotation is {degrees!r}, expected degrees")
-    corners = np.array([x, y, x + width, y + height], np.float64)
+    corners = [x, y, x + width, y + height]
     if degrees % 360 == 0:
         return corners
     mended.add("rotated boxes replaced by the box around them", file, name)
-    return enclosing_box(corners, degrees)
+    x1, y1, x2, y2 = enclosing_box(np.array(corners, np.float64), degrees).tolist()
+    return [x1, y1, x2, y2]
 
 
 def _read_area(row: dict[str, Any], name: str) -> float:

@@ -136,7 +136,7 @@ class DatasetBuilder:
 
         Args:
             format: ``coco``, ``voc`` or ``yolo``.
-            root: folder that relative picture paths start from.
+            root: folder that relative picture paths start from; it is made absolute.
             split: name of the split.
             class_names: K names.
             category_ids: K ids of the files' own.
@@ -145,7 +145,7 @@ class DatasetBuilder:
                 what a set looks like whose boxes do not fit their pictures.
         """
         self.mended = Mended(strict=strict)
-        self._format, self._root, self._split = format, root, split
+        self._format, self._root, self._split = format, root.absolute(), split
         self._class_names, self._category_ids = tuple(class_names), tuple(category_ids)
         self._box_form = box_form
         self._file_names: list[str] = []

@@ -131,6 +131,7 @@ def _recognise(data: Path, images: Path | None) -> tuple[Layout, list[str]]:
     """Tell the format by looking; where two readings are possible, say which was taken."""
     if not data.exists():
         raise DatasetError(f"{data}: no such file or folder; expected a data set")
+    data, images = data.absolute(), None if images is None else images.absolute()
     finders = (find_coco, find_yolo, find_voc)
     found: list[Layout] = []
     for find in finders:
@@ -197,7 +198,7 @@ def _not_empty(dataset: Dataset, data: Path) -> Dataset:
 
 def _read_empty(folder: Path, like: Dataset) -> Dataset:
     """Read the pictures of ``--empty`` as pictures without objects."""
-    paths = [path.resolve() for path in list_pictures(folder)] if folder.is_dir() else []
+    paths = list_pictures(folder.absolute())
     if not paths:
         raise DatasetError(f"--empty {folder}: no pictures there; expected a folder of them")
     builder = DatasetBuilder(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _THREADS = 8
+_CHUNK = 32  # handing over a single header costs more than reading it
 _SIDEWAYS = (5, 6, 7, 8)
 # Label Studio puts eight hexadecimal digits before the name of each file it is given
 _HASH_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -131,19 +132,24 @@ def list_pictures(folder: Path) -> list[Path]:
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        # plain text until the end: a hundred thousand Path objects take seconds to sort
         found += [
-            Path(place) / name
+            f"{place}/{name}"
             for name in files
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122  ten times faster
+            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
             and not name.startswith(".")
         ]
-    return sorted(found)
+    return [Path(name) for name in sorted(found)]
 
 
 def map_threads(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
     """Do the same with each item in a few threads; results come in order."""
+    everything = list(items)
+    starts = range(0, len(everything), _CHUNK)
+    chunks = [everything[start : start + _CHUNK] for start in starts]
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(work, items)
+        for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+            yield from results
 
 
 def read_shown_sizes(
