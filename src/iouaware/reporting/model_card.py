@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from iouaware.reporting.alpha_words import say_held_out
+from iouaware.reporting.cautions import caution_few, caution_optimistic
 from iouaware.reporting.facts import display_threshold
 from iouaware.reporting.numerals import alpha_text, counted, number_or_none, percent, ratio
 from iouaware.reporting.rendering import build_environment
 from iouaware.reporting.run_files import read_run_files
 from iouaware.reporting.tables import list_coco_rows, list_training_rows, say_size
-from iouaware.reporting.words import caution_few, caution_optimistic, say_held_out
 from iouaware.structures import ModelInfo
 
 MOST_NAMES = 30

@@ -57,9 +57,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def in_words(share: float | None) -> str:
-    """Write a share as people say it: ``91 of 100``, ``all`` and ``none`` only where exact."""
+    """Write a share as people say it: ``91 of 100``; ``all`` and ``no`` only where exact."""
     if share is None or not is_number(share):
         return MISSING
     if share in (0, 1):
-        return "all" if share else "none"
-    return f"{min(max(round(100 * share), 1), 99)} of 100"
+        return "all" if share else "no"
+    if share < 0.005 or share > 0.995:
+        return "fewer than 1 of 100" if share < 0.5 else "more than 99 of 100"
+    return f"{round(100 * share)} of 100"

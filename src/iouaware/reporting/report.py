@@ -18,13 +18,13 @@ from iouaware.data.dataset import Dataset
 from iouaware.evaluation.localisation import correlate
 from iouaware.reporting import numerals, plots
 from iouaware.reporting.advice import advise
-from iouaware.reporting.facts import Facts, display_threshold, gather_facts, inference_settings
+from iouaware.reporting.alpha_words import say_gap, say_held_out
+from iouaware.reporting.cautions import list_cautions
+from iouaware.reporting.facts import Facts, gather_facts
 from iouaware.reporting.galleries import build_galleries
-from iouaware.reporting.judging import TOUCH_IOU, Kind, judge_detections
+from iouaware.reporting.judging import TOUCH_IOU, Kind
 from iouaware.reporting.model_card import write_model_card
 from iouaware.reporting.numerals import (
-    alpha_text,
-    is_number,
     number_or_none,
     percent,
     points,
@@ -32,7 +32,7 @@ from iouaware.reporting.numerals import (
 )
 from iouaware.reporting.rendering import build_environment, read_template
 from iouaware.reporting.run_files import read_run_files
-from iouaware.reporting.slider import LOWEST_THRESHOLD, PICTURES, build_slider, choose_pictures
+from iouaware.reporting.slider import describe_slider
 from iouaware.reporting.tables import (
     list_coco_rows,
     list_environment_rows,
@@ -40,13 +40,7 @@ from iouaware.reporting.tables import (
     list_sweep_rows,
     read_figure,
 )
-from iouaware.reporting.words import (
-    answer_good_enough,
-    answer_weakest_class,
-    list_cautions,
-    say_gap,
-    say_held_out,
-)
+from iouaware.reporting.words import answer_good_enough, answer_weakest_class
 from iouaware.structures import Candidates, ModelInfo
 
 __all__ = ["render_report", "write_model_card", "write_report"]
@@ -107,7 +101,7 @@ def render_report(facts: Facts, candidates: Sequence[Candidates]) -> str:
             charts=_charts(facts),
             fit_correlation=_correlations(facts),
             galleries=build_galleries(facts),
-            **_slider(facts, candidates),
+            **describe_slider(facts, candidates),
         )
     )
 
@@ -214,54 +208,3 @@ def _correlations(facts: Facts) -> dict[str, str]:
         else numerals.MISSING
         for name, values in numbers.items()
     }
-
-
-def _slider(facts: Facts, candidates: Sequence[Candidates]) -> dict[str, Any]:
-    settings = inference_settings(facts.info)
-    alphas = list_slider_alphas(facts)
-    base_threshold = display_threshold(facts.sweep, facts.info, 1.0)
-    base = judge_detections(facts.dataset, candidates, 1.0, settings).shown_at(base_threshold)
-    chosen = choose_pictures(facts.dataset, facts.shown, base, PICTURES)
-    pictures = build_slider(facts.dataset, candidates, chosen, alphas, settings)
-    measured = dict(zip(facts.sweep.get("alphas") or (), facts.sweep.get("AP") or (), strict=False))
-    return {
-        "sources": [picture.pop("source") for picture in pictures],
-        "static_boxes": [
-            candidates[number]
-            .frame.to_canvas(facts.shown.boxes[facts.shown.image == number])
-            .tolist()
-            for number in chosen
-        ],
-        "slider": {
-            "pictures": pictures,
-            "classes": facts.info.class_names,
-            "steps": [
-                {
-                    "alpha": alpha,
-                    "text": alpha_text(alpha),
-                    "threshold": facts.threshold
-                    if alpha == facts.alpha
-                    else display_threshold(facts.sweep, facts.info, alpha),
-                    "words": f"AP {percent(measured.get(alpha))} on all pictures."
-                    if is_number(measured.get(alpha))
-                    else "",
-                }
-                for alpha in alphas
-            ],
-            "start": alphas.index(facts.alpha) if facts.alpha in alphas else len(alphas) - 1,
-            "lowest": LOWEST_THRESHOLD,
-            "base_threshold": base_threshold,
-            "nms": {
-                "iou": settings.nms_iou,
-                "across_classes": settings.nms_across_classes,
-                "max_detections": settings.max_detections,
-            },
-        },
-    }
-
-
-def list_slider_alphas(facts: Facts) -> list[float]:
-    """Return the steps of the slider, rising: the sweep's, the evaluation's own, and always 1."""
-    if not facts.info.has_iou:
-        return [1.0]
-    return sorted({1.0, facts.alpha, *(float(alpha) for alpha in facts.sweep.get("alphas") or ())})

@@ -17,12 +17,76 @@ from iouaware.data.dataset import Dataset
 from iouaware.images import read_image
 from iouaware.inference.postprocess import select_detections
 from iouaware.reporting.crops import encode_jpeg, shrink
-from iouaware.reporting.judging import Judged, Kind
+from iouaware.reporting.facts import Facts, display_threshold, inference_settings
+from iouaware.reporting.judging import Judged, Kind, judge_detections
+from iouaware.reporting.numerals import alpha_text, is_number, percent
 from iouaware.structures import Candidates, FloatArray, IntArray
 
 PICTURES = 12
 PICTURE_PX = 480
-LOWEST_THRESHOLD = 0.05  # where the threshold slider starts; lower S is never shown
+LOWEST_THRESHOLD = 0.05  # where the threshold slider starts, unless a threshold is lower still
+
+
+def describe_slider(facts: Facts, candidates: Sequence[Candidates]) -> dict[str, Any]:
+    """Return what the template needs: the JSON of the page, the pictures, and boxes to begin with.
+
+    Args:
+        facts: of the run.
+        candidates: of each picture, in the data set's order.
+    """
+    settings = inference_settings(facts.info)
+    steps = list_steps(facts)
+    base_threshold = next(step["threshold"] for step in steps if step["alpha"] == 1)
+    base = judge_detections(facts.dataset, candidates, 1.0, settings).shown_at(base_threshold)
+    chosen = choose_pictures(facts.dataset, facts.shown, base, PICTURES)
+    lowest = min([LOWEST_THRESHOLD, *(step["threshold"] for step in steps)])
+    alphas = [step["alpha"] for step in steps]
+    pictures = build_slider(facts.dataset, candidates, chosen, alphas, settings, lowest)
+    return {
+        "sources": [picture.pop("source") for picture in pictures],
+        "static_boxes": [
+            candidates[number]
+            .frame.to_canvas(facts.shown.boxes[facts.shown.image == number])
+            .tolist()
+            for number in chosen
+        ],
+        "slider": {
+            "pictures": pictures,
+            "classes": facts.info.class_names,
+            "steps": steps,
+            "start": alphas.index(facts.alpha),
+            "lowest": lowest,
+            "base_threshold": base_threshold,
+            "nms": {
+                "iou": settings.nms_iou,
+                "across_classes": settings.nms_across_classes,
+                "max_detections": settings.max_detections,
+            },
+        },
+    }
+
+
+def list_steps(facts: Facts) -> list[dict[str, Any]]:
+    """Return the steps of the slider by rising alpha, each with its own threshold and AP.
+
+    They are the sweep's alphas, the evaluation's own, and always 1. A threshold means nothing at
+    another alpha than its own, so it moves along.
+    """
+    measured = dict(zip(facts.sweep.get("alphas") or (), facts.sweep.get("AP") or (), strict=False))
+    tried = measured if facts.info.has_iou else {}
+    return [
+        {
+            "alpha": alpha,
+            "text": alpha_text(alpha),
+            "threshold": facts.threshold
+            if alpha == facts.alpha
+            else display_threshold(facts.sweep, facts.info, alpha),
+            "words": f"AP {percent(measured[alpha])} % on all pictures."
+            if is_number(measured.get(alpha))
+            else "",
+        }
+        for alpha in sorted({1.0, facts.alpha, *map(float, tried)})
+    ]
 
 
 def build_slider(
@@ -31,6 +95,7 @@ def build_slider(
     chosen: Sequence[int],
     alphas: Sequence[float],
     settings: InferenceConfig,
+    lowest: float = LOWEST_THRESHOLD,
 ) -> list[dict[str, Any]]:
     """Pack pictures, true boxes and candidates for the page.
 
@@ -40,6 +105,7 @@ def build_slider(
         chosen: numbers of the pictures to show.
         alphas: the steps of the slider.
         settings: the NMS to repeat.
+        lowest: end of the threshold slider.
 
     Returns:
         For each picture: file, source (data URI), width and height in input px, which all its
@@ -54,7 +120,7 @@ def build_slider(
             "height": candidates[number].frame.resized_hw[0],
             "truths": _truths(dataset, number, candidates[number]),
             "candidates": pack_candidates(
-                candidates[number], keep_reachable(candidates[number], alphas, settings)
+                candidates[number], keep_reachable(candidates[number], alphas, settings, lowest)
             ),
         }
         for number in chosen
@@ -84,12 +150,14 @@ def choose_pictures(dataset: Dataset, judged: Judged, base: Judged, count: int) 
 
 
 def keep_reachable(
-    found: Candidates, alphas: Sequence[float], settings: InferenceConfig
+    found: Candidates,
+    alphas: Sequence[float],
+    settings: InferenceConfig,
+    lowest: float = LOWEST_THRESHOLD,
 ) -> IntArray:
     """Return the index of all candidates that some step of the slider can show, ascending."""
     kept = [
-        select_detections(found, alpha, settings, score_threshold=LOWEST_THRESHOLD)[0]
-        for alpha in alphas
+        select_detections(found, alpha, settings, score_threshold=lowest)[0] for alpha in alphas
     ]
     return np.unique(np.concatenate(kept)) if kept else np.zeros(0, np.int64)
 

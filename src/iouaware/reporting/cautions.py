@@ -1,0 +1,79 @@
+"""What makes a run's figures weaker than they look, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from iouaware.evaluation.localisation import correlate
+from iouaware.reporting.facts import Facts
+from iouaware.reporting.numerals import counted, ratio
+
+FEW_PICTURES = 100
+FEW_OBJECTS = 200
+LEARNT_CORRELATION = 0.1  # of predicted and true IoU, by rank, over boxes on an object
+
+
+def list_cautions(facts: Facts) -> list[str]:
+    """Say what makes the figures weaker than they look, most important first."""
+    cautions = [
+        *caution_optimistic(facts.split, bool(facts.files.split.get("test"))),
+        *caution_few(len(facts.dataset), facts.boxes),
+    ]
+    if not facts.info.has_iou:
+        cautions.append(
+            "This model has no trained IoU branch: there is no predicted IoU, and alpha stays at 1."
+        )
+    elif not iou_branch_learnt(facts):
+        cautions.append(
+            "The IoU branch learnt next to nothing: among boxes on an object, predicted and true "
+            f"IoU have a rank correlation of {ratio(matched_correlation(facts))}. "
+            "Rank by alpha 1, the class score alone."
+        )
+    if facts.note("max_detections"):
+        cautions.append(sentence(facts.note("max_detections")))
+    return cautions
+
+
+def caution_optimistic(split: str, has_test: bool) -> list[str]:
+    """Warn where weights, alpha and threshold were chosen on the pictures that judge them."""
+    if split == "test":
+        return []
+    rest = (
+        "; the test part would give honest ones (--split test)."
+        if has_test
+        else ", and the data set has no test part."
+    )
+    return [
+        "These figures are optimistic: weights, alpha and threshold were chosen on these "
+        f"{split} pictures{rest}"
+    ]
+
+
+def caution_few(pictures: int, boxes: int) -> list[str]:
+    """Warn where the judged set is so small that chance moves AP by points."""
+    if pictures >= FEW_PICTURES and boxes >= FEW_OBJECTS:
+        return []
+    return [
+        f"The set is small, {counted(pictures, 'picture')} with {counted(boxes, 'box', 'boxes')}: "
+        "differences of a point or two of AP are within chance."
+    ]
+
+
+def matched_correlation(facts: Facts) -> float | None:
+    """Return Spearman's correlation of predicted and true IoU over boxes that meet an object."""
+    meets = facts.judged.iou >= 0.5
+    predicted = facts.judged.predicted_iou[meets]
+    if np.isnan(predicted).any():
+        return None
+    return correlate(predicted, facts.judged.iou[meets])["spearman"]
+
+
+def iou_branch_learnt(facts: Facts) -> bool:
+    """Tell whether the predicted IoU says anything about the true one."""
+    correlation = matched_correlation(facts)
+    return correlation is None or correlation >= LEARNT_CORRELATION
+
+
+def sentence(text: str) -> str:
+    """Make a sentence of a reason: a capital first and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
