@@ -13,7 +13,7 @@ from iouaware.training.optimiser import (
     scaled_lr,
 )
 
-TINY = ModelConfig(backbone="resnet18", weights="none", fpn_channels=8, frozen_stages=0)
+TINY = ModelConfig(backbone="test_efficientnet", weights="none", fpn_channels=8, frozen_stages=0)
 
 
 @pytest.mark.parametrize(("images", "lr"), [(16, 0.01), (12, 0.0075), (8, 0.005)])

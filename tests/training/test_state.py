@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from iouaware.errors import CheckpointError, TrainingError
-from iouaware.training import state as state_module
 from iouaware.training.state import read_checkpoint, write_checkpoint
 
 
@@ -60,7 +59,7 @@ def test_a_full_disk_leaves_the_one_before(tmp_path: Path, monkeypatch: Any) -> 
     def full(*args: Any, **kwargs: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(state_module.torch, "save", full)
+    monkeypatch.setattr(torch, "save", full)
     with pytest.raises(TrainingError, match="No space left on device"):
         write_checkpoint(tmp_path, 2, {"step": 2})
     monkeypatch.undo()

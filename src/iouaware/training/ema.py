@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def ramped_decay(decay: float, averaged: int) -> float:
     """Return how much of the average stays: short memory first, min(decay, (1+n)/(10+n))."""
@@ -19,9 +21,9 @@ def build_ema(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=_average_with(decay))
 
 
-def _average_with(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def _average_with(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     @torch.no_grad()
-    def average(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def average(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         torch._foreach_lerp_(averaged, current, 1 - ramped_decay(decay, int(count)))
 
     return average

@@ -77,16 +77,16 @@ class TensorBoardLogger:
         """Open the writer."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(run / "tensorboard"))
 
     def log(self, row: Row) -> None:
         """Add each number as a scalar of its own."""
         for name, value in _measured(row):
-            self._writer.add_scalar(name, value, int(row["step"] or 0))  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, int(row["step"] or 0))
 
     def close(self) -> None:
         """Flush and close the event file."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class MlflowLogger:

@@ -286,10 +286,12 @@ class Trainer:
 
     def _describe_bad_loss(self, losses: Losses, batch: Batch) -> str:
         names = ", ".join(self.splits.train.file_name(index) for index in batch.indices)
+        parts = (losses.class_loss, losses.box_loss, losses.iou_loss)
+        class_loss, box_loss, iou_loss = (float(part.detach()) for part in parts)
         return (
-            f"step {self.progress.step}: the loss is no number (class {float(losses.class_loss):g}"
-            f", box {float(losses.box_loss):g}, IoU {float(losses.iou_loss):g}) on {names}; "
-            f"try a lower --train.lr, now {self.config.train.lr:g} for 16 pictures"
+            f"step {self.progress.step}: the loss is no number (class {class_loss:g}, box "
+            f"{box_loss:g}, IoU {iou_loss:g}) on {names}; try a lower --train.lr, now "
+            f"{self.config.train.lr:g} for 16 pictures"
         )
 
     def _save(self) -> None:
