@@ -155,7 +155,7 @@ def _add_evaluate(parser: ArgumentParser, arguments: Sequence[str]) -> None:
 def _evaluate(options: Namespace, say: Say) -> Result:
     run = _open(options, say)
     evaluation = run.evaluate(**_given(options, "data", "split", "alpha"))
-    for line in evaluation_lines(run.info, evaluation):
+    for line in evaluation_lines(evaluation):
         say(line)
     say(f"wrote {run.path / 'evaluation.json'}")
     return evaluation

@@ -15,19 +15,25 @@ from pydantic.fields import FieldInfo
 
 from iouaware.config import Config, nearest_key, read_recipe
 from iouaware.errors import ConfigError
+from iouaware.inference.scoring import FORMULA
 
 # shorter names of settings; everything else about them is told by config.py alone
 SHORT_FLAGS = {
     "train.epochs": "--epochs",
     "train.minutes": "--minutes",
-    "data.path": "--data",
     "data.image_size": "--image-size",
     "data.batch_size": "--batch-size",
     "data.images": "--images",
     "data.empty": "--empty",
 }
 # alpha's formula stands in every help that has it: other projects use the opposite exponent
-ALPHA_HELP = "S = p^alpha * IoU^(1-alpha); 1 ranks by class score p alone, 0 by predicted IoU"
+ALPHA_HELP = f"{FORMULA}; 1 ranks by class score p alone, 0 by predicted IoU"
+# how pydantic names what it wants, and how we do
+_WORDS = {
+    "a valid number": "a number",
+    "a valid integer": "a whole number",
+    "a valid boolean": "true or false",
+}
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -124,9 +130,19 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         ConfigError: one line that names the option and, for an unknown one, the nearest known.
     """
     try:
-        return parser.parse_args(list(arguments), defaults=False)
+        return parser.parse_args(_spell_out_data(parser, arguments), defaults=False)
     except ArgumentError as error:
         raise ConfigError(fold_error(str(error), parser, arguments)) from error
+
+
+def _spell_out_data(parser: ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """Write ``--data X`` as ``--data.path X`` where the settings are options.
+
+    It cannot be a second name of that option: the parser takes it for the whole section.
+    """
+    if not any("--data.path" in action.option_strings for action in parser._actions):
+        return list(arguments)
+    return [re.sub(r"^--data(?==|$)", "--data.path", argument) for argument in arguments]
 
 
 def fold_error(message: str, parser: ArgumentParser, arguments: Sequence[str]) -> str:
@@ -171,19 +187,21 @@ def _expectation(message: str) -> str:
     """Return what the value should have been."""
     wanted = re.search(r"Input should be (.*?)(?:, unable| \[type=|$)", message, re.MULTILINE)
     if wanted:
-        return f"expected {wanted[1].replace('less than or equal to', 'at most')}".replace(
-            "greater than or equal to", "at least"
-        )
+        return f"expected {_WORDS.get(wanted[1], f'a value {wanted[1]}')}"
     choices = re.search(r"Expected a typing\.Literal\[(.*?)\]", message)
     sizes = re.search(r"Subtypes: \[(.*)\]", message)
     if sizes:
         return f"expected one of {_plain_types(sizes[1])}"
     if choices:
         return f"expected one of {choices[1].replace(chr(39), '')}"
-    return f"expected another value ({' '.join(message.split())})"
+    kind = re.search(r"Expected a (.*?)\. Got value", message)
+    return f"expected {_plain_types(kind[1] if kind else ' '.join(message.split()))}"
 
 
 def _plain_types(types: str) -> str:
     """Turn Python's names of types into words."""
-    text = types.replace("<class 'int'>", "a whole number").replace("<class 'float'>", "a number")
-    return re.sub(r"typing\.Literal\['(\w+)'\]", r"\1", text).replace("tuple", "")
+    names = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+    names |= {"tuple": "a list such as [0.8, 1.2]", "NoneType": "null"}
+    text = re.sub(r"<class '(\w+)'>", lambda found: names.get(found[1], found[1]), types)
+    text = text.replace("tuple[int, int]", "a pair such as [800, 1333]").replace("tuple", "list")
+    return re.sub(r"typing\.Literal\[(.*?)\]", r"\1", text).replace("'", "")

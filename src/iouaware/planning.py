@@ -95,7 +95,7 @@ def plan_training(
             "as in: iouaware train DATA"
         )
     say(_describe_recipe(str(recipe), config is None, chosen_device))
-    splits = read_data(Path(path), built, strict)
+    splits = read_data(Path(path).absolute(), built, strict)
     for line in splits.lines:
         say(line)
     image_size = _settle_size(built, splits.train, say)

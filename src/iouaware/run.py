@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from iouaware.config import Config, InferenceConfig, build_config, read_config
 from iouaware.errors import IoUAwareError
+from iouaware.evaluation.evaluate import write_json
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
 from iouaware.run_data import collect_run_candidates, read_run_split
@@ -21,7 +22,6 @@ from iouaware.run_folder import (
     find_run,
     numbered_folder,
     read_json,
-    write_json,
 )
 from iouaware.runtime import choose_device
 from iouaware.summary import kept_alpha

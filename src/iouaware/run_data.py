@@ -41,7 +41,7 @@ def read_run_split(
         raise ConfigError(f"{run}: the run does not name its data; give it with --data")
     own = data is None
     dataset = read_split(
-        Path(path),
+        Path(path).absolute(),
         split,
         images=Path(config.data.images) if own and config.data.images else None,
         empty=Path(config.data.empty) if own and config.data.empty else None,

@@ -19,7 +19,7 @@ from iouaware.errors import CheckpointError, ConfigError
 RUNS = Path("runs")
 MODEL_FILE = "model.safetensors"
 # what only training writes: a folder that has one of these is never cleared away
-TRAINED = (MODEL_FILE, "metrics.csv", "checkpoints")
+TRAINED = (MODEL_FILE, "checkpoints")
 # names that say what a file is, not which data set
 _GENERIC = {"annotations", "data", "dataset", "instances_default", "result", "train", "val"}
 Say = Callable[[str], None]
@@ -154,14 +154,12 @@ def remove_untrained(run: Path) -> None:
         shutil.rmtree(run)
 
 
-def write_yaml(path: Path, value: dict[str, Any]) -> None:
-    """Write plain values as YAML, in one go."""
-    _replace(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write plain values as JSON, in one go."""
-    _replace(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_yaml(path: Path, value: dict[str, Any], comment: str) -> None:
+    """Write plain values as YAML under a line of comment, whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    beside.write_text(f"# {comment}\n{text}", "utf-8")
+    beside.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -177,13 +175,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: found {type(value).__name__}, expected a JSON object")
     return value
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a text file that is never seen half-written."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, "utf-8")
-    beside.replace(path)
 
 
 class RunLog:

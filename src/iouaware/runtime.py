@@ -167,10 +167,10 @@ def choose_device(device: str | None = None) -> str:
         kind = torch.device(device).type
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        seen = f"{torch.cuda.device_count()} CUDA devices seen"
         raise ConfigError(
-            f"--device {device}: cannot be used on this machine ({reason}); "
-            "expected cpu, or cuda where there is such a GPU"
+            f"--device {device}: torch cannot use it on this machine ({seen}); expected cpu, or "
+            "cuda where there is such a GPU"
         ) from error
     if device == "cuda" and "LOCAL_RANK" in os.environ:
         return f"{kind}:{os.environ['LOCAL_RANK']}"

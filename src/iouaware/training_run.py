@@ -9,8 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import iouaware
 from iouaware.config import read_config
 from iouaware.errors import CheckpointError, ConfigError, DatasetError
+from iouaware.evaluation.evaluate import write_json
+from iouaware.inference.scoring import FORMULA
 from iouaware.planning import Plan, config_of_run, plan_training
 from iouaware.run import Run
 from iouaware.run_folder import (
@@ -24,7 +27,6 @@ from iouaware.run_folder import (
     read_json,
     remove_untrained,
     temporary_folder,
-    write_json,
     write_yaml,
 )
 from iouaware.runtime import environment_record
@@ -249,7 +251,8 @@ def _write_what_is_known(run: Path, plan: Plan, resume: bool) -> None:
         environment.setdefault("resumed", []).append(record)
     else:
         environment = {**record, "seed": plan.config.seed}
-        write_yaml(run / "config.yaml", config_of_run(plan))
+        written = f"iouaware {iouaware.__version__}; the confidence is {FORMULA}"
+        write_yaml(run / "config.yaml", config_of_run(plan), written)
         write_json(run / "split.json", _split_record(plan.splits))
     write_json(run / "environment.json", environment)
 
