@@ -67,6 +67,12 @@ def test_small_pictures_are_enlarged_and_large_ones_kept(
     assert draw(grey(height, width), [], iou[:0]).size == expected
 
 
+def test_crowded_pictures_get_more_room() -> None:
+    boxes = [[0.0, 0.0, 64.0, 48.0]] * 13
+    assert draw(grey(48, 64), boxes[:12], None).size == (640, 480)
+    assert draw(grey(48, 64), boxes, None).size == (1280, 960)
+
+
 def test_box_lies_where_it_should() -> None:
     # 64 x 48 px is enlarged ten times; the label goes above, so the left side is free
     drawn = np.asarray(draw(grey(48, 64), [[20, 20, 40, 40]], None))

@@ -52,7 +52,8 @@ def draw_detections(
         predicted_iou: [D] or None.
         labels: [D], choose the colours.
     """
-    canvas, scale = _enlarge(image, len(boxes))
+    crowded = len(boxes) > CROWDED
+    canvas, scale = _enlarge(image, CROWDED_LONG_SIDE if crowded else SMALLEST_LONG_SIDE)
     texts = []
     for row in range(len(boxes)):
         numbers = f"{names[row]}  S {scores[row]:.2f}\np {class_scores[row]:.2f}"
@@ -60,7 +61,7 @@ def draw_detections(
             numbers += f"  IoU {predicted_iou[row]:.2f}"
         texts.append(numbers)
     colours = [class_colour(int(label)) for label in labels]
-    _draw_boxes(canvas, boxes * scale, texts, colours)
+    _draw_boxes(canvas, boxes * scale, texts, colours, max(canvas.size) / (100 if crowded else 60))
     return canvas
 
 
@@ -72,12 +73,13 @@ def draw_targets(image: ImageArray, target: Target, class_names: Sequence[str]) 
         target: in px of the image.
         class_names: K names.
     """
-    canvas, scale = _enlarge(image, len(target))
+    canvas, scale = _enlarge(image, SMALLEST_LONG_SIDE)
     texts, colours = [], []
     for label, ignored in zip(target.labels, target.ignored, strict=True):
         texts.append(class_names[label] + (" (ignored)" if ignored else ""))
         colours.append(IGNORED_COLOUR if ignored else class_colour(int(label)))
-    _draw_boxes(canvas, target.boxes * scale, texts, colours)
+    # larger letters: these pictures end up in contact sheets
+    _draw_boxes(canvas, target.boxes * scale, texts, colours, max(canvas.size) / 45)
     return canvas
 
 
@@ -121,10 +123,9 @@ def contact_sheet(
     return sheet
 
 
-def _enlarge(image: ImageArray, boxes: int) -> tuple[Image.Image, float]:
-    """Return a picture to draw on, and its px per px of the image."""
+def _enlarge(image: ImageArray, long_side: int) -> tuple[Image.Image, float]:
+    """Return a picture to draw on, not shorter than this, and its px per px of the image."""
     picture = Image.fromarray(np.ascontiguousarray(image))
-    long_side = CROWDED_LONG_SIDE if boxes > CROWDED else SMALLEST_LONG_SIDE
     scale = max(1.0, long_side / max(picture.size))
     if scale > 1:
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -133,13 +134,16 @@ def _enlarge(image: ImageArray, boxes: int) -> tuple[Image.Image, float]:
 
 
 def _draw_boxes(
-    canvas: Image.Image, boxes: FloatArray, texts: Sequence[str], colours: Sequence[Colour]
+    canvas: Image.Image,
+    boxes: FloatArray,
+    texts: Sequence[str],
+    colours: Sequence[Colour],
+    font_px: float,
 ) -> None:
     """Draw boxes and their labels into a picture, the first of the list on top."""
     pen = ImageDraw.Draw(canvas)
-    long_side = max(canvas.size)
-    line = max(2, round(long_side / 400))
-    size = max(12, round(long_side / (100 if len(boxes) > CROWDED else 60)))
+    line = max(2, round(max(canvas.size) / 400))
+    size = max(12, round(font_px))
     rows = range(len(boxes) - 1, -1, -1)
     for row in rows:
         x1, y1, x2, y2 = (float(value) for value in boxes[row])
