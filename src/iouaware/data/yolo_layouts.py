@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from iouaware.data.classes import ClassList
-from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders
+from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders, split_of
 from iouaware.data.pictures import PictureFinder, list_pictures
 from iouaware.errors import DatasetError
+from iouaware.images import IMAGE_SUFFIXES
 
 _Pairs = list[tuple[Path, Path | None]]
 # text files that are no labels
@@ -170,7 +171,8 @@ def _resolve(entry: str, bases: Sequence[Path]) -> Path | None:
     """Find a folder or list that was written on another machine or below another folder.
 
     Leading parts are dropped one by one, so ``../train/images`` and ``/home/me/set/images/train``
-    are found below the file that names them.
+    are found below the file that names them; a part that names a split stays, for images/ is not
+    what ``valid/images`` means.
     """
     parts = [part for part in entry.replace("\\", "/").split("/") if part not in ("", ".")]
     if Path(entry).is_absolute() and Path(entry).exists():
@@ -178,7 +180,9 @@ def _resolve(entry: str, bases: Sequence[Path]) -> Path | None:
     for base in bases:
         if (base / "/".join(parts)).exists():
             return base / "/".join(parts)
-    for start in range(1, len(parts)):
+    folders = parts[:-1] if Path(entry).suffix.lower() in IMAGE_SUFFIXES else parts
+    named = [position for position, part in enumerate(folders) if split_of(part)]
+    for start in range(1, named[-1] + 1 if named else len(parts)):
         for base in bases[:-1] or bases:
             path = base / "/".join(parts[start:])
             if ".." not in parts[start:] and path.exists():

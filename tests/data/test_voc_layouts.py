@@ -1,0 +1,102 @@
+"""VOC files where VOC, Roboflow, CVAT and Label Studio put them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iouaware.data.layouts import read_split, read_splits
+from iouaware.errors import DatasetError
+from tests.data.layout_files import check, picture, text, voc
+
+
+def voc_year(folder: Path, lists: dict[str, list[str]], pictures: str = "JPEGImages") -> None:
+    for split, stems in lists.items():
+        for stem in stems:
+            if not (folder / pictures / f"{stem}.png").exists():
+                picture(folder / pictures / f"{stem}.png")
+                voc(folder / "Annotations" / f"{stem}.xml")
+        text(folder / "ImageSets" / "Main" / f"{split}.txt", "\n".join(stems) + "\n")
+
+
+def test_voc_lists_are_the_splits_and_train_excludes_val(tmp_path: Path) -> None:
+    lists = {
+        "train": ["a", "b", "c"],
+        "val": ["d"],
+        "trainval": ["a", "b", "c", "d"],
+        "test": ["e"],
+    }
+    voc_year(tmp_path, lists)
+    text(tmp_path / "ImageSets" / "Main" / "cat_train.txt", "d  1\n")
+    check(tmp_path, "voc", (3, 1, 1))
+    assert read_split(tmp_path, "train").file_names.tolist() == [
+        f"JPEGImages/{stem}.png" for stem in "abc"
+    ]
+
+
+def test_voc_with_trainval_alone_is_split_and_test_kept(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"trainval": [f"{n}" for n in range(5)], "test": ["t"]})
+    check(tmp_path, "voc", (4, 1, 1))
+
+
+def test_voc_a_listed_picture_without_xml_is_empty(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"]})
+    (tmp_path / "Annotations" / "b.xml").unlink()
+    assert read_splits(tmp_path).train.empty_images().tolist() == [1]
+    (tmp_path / "JPEGImages" / "b.png").unlink()
+    with pytest.raises(DatasetError, match=r"train\.txt line 2: neither a picture nor an XML"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["", "VOCdevkit"])
+def test_voc_several_years_are_read_together(tmp_path: Path, inside: str) -> None:
+    voc_year(tmp_path / inside / "VOC2007", {"train": ["a"], "val": ["b"], "test": ["t"]})
+    voc_year(tmp_path / inside / "VOC2012", {"train": ["a", "c"], "val": ["d"]})
+    lines = check(tmp_path, "voc", (3, 2, 1))
+    assert "2 folders are read together: VOC2007, VOC2012" in lines
+
+
+def test_voc_a_test_part_without_annotations_is_left_out(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"train": ["a"], "val": ["b"], "test": ["t"]})
+    (tmp_path / "Annotations" / "t.xml").unlink()
+    lines = check(tmp_path, "voc", (1, 1, None))
+    assert "test is left out: none of its 1 pictures has an XML file" in lines
+
+
+def test_cvat_voc_has_default_txt(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"default": [f"{n}" for n in range(5)]})
+    check(tmp_path, "voc", (4, 1, None))
+
+
+def test_roboflow_voc_has_xml_beside_pictures_a_split(tmp_path: Path) -> None:
+    for split, count in (("train", 3), ("valid", 1), ("test", 1)):
+        for n in range(count):
+            picture(tmp_path / split / f"{n}.rf.0a1b.png")
+            voc(tmp_path / split / f"{n}.rf.0a1b.xml", f"{n}.rf.0a1b.png")
+    picture(tmp_path / "train" / "empty.png")
+    check(tmp_path, "voc", (4, 1, 1))
+
+
+def test_voc_xml_beside_pictures_in_one_folder(tmp_path: Path) -> None:
+    for n in range(5):
+        picture(tmp_path / f"{n}.png")
+        voc(tmp_path / f"{n}.xml")
+    check(tmp_path, "voc", (4, 1, None))
+
+
+def test_label_studio_voc_has_hash_prefixes(tmp_path: Path) -> None:
+    for n in range(5):
+        voc(tmp_path / "export" / "Annotations" / f"0a1b2c3d-p{n}.xml", f"0a1b2c3d-p{n}")
+        picture(tmp_path / "mine" / f"p{n}.png")
+    check(tmp_path / "export", "voc", (4, 1, None), images=tmp_path / "mine")
+
+
+def test_voc_a_picture_is_found_by_the_name_inside_its_file(tmp_path: Path) -> None:
+    for n in range(5):
+        voc(tmp_path / "annotations" / f"note{n}.xml", f"p{n}.png")
+        picture(tmp_path / "images" / f"p{n}.png")
+    check(tmp_path, "voc", (4, 1, None))
+    voc(tmp_path / "annotations" / "gone.xml", "gone.png")
+    with pytest.raises(DatasetError, match=r"gone\.xml: no picture 'gone\.png'"):
+        read_splits(tmp_path)

@@ -1,0 +1,118 @@
+"""YOLO files where Roboflow, CVAT and Label Studio put them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iouaware.data.layouts import read_split, read_splits
+from iouaware.errors import DatasetError
+from tests.data.layout_files import YOLO_LINE, check, picture, text, yolo_picture
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix"),
+    [
+        ("['cat', 'dog']", ""),
+        ("\n  0: cat\n  1: dog", "./"),
+        ("[cat, dog]", "/home/somebody/set/"),
+    ],
+)
+def test_yolo_folders(tmp_path: Path, names: str, prefix: str) -> None:
+    for split, count in (("train", 3), ("val", 2), ("test", 1)):
+        for n in range(count):
+            yolo_picture(tmp_path / "images" / split / f"{n}.png")
+    lines = [f"{split}: {prefix}images/{split}" for split in ("train", "val", "test")]
+    path = text(tmp_path / "data.yaml", f"names: {names}\nnc: 2\n" + "\n".join(lines))
+    check(tmp_path, "yolo", (3, 2, 1))
+    check(path, "yolo", (3, 2, 1))
+    assert read_split(tmp_path).category_ids == (0, 1)
+
+
+@pytest.mark.parametrize("base", ["../{split}/images", "{split}/images", "../set/{split}/images"])
+def test_roboflow_yolo_paths_start_at_the_file_or_its_parent(tmp_path: Path, base: str) -> None:
+    for split, count in (("train", 3), ("valid", 2)):
+        for n in range(count):
+            yolo_picture(tmp_path / "set" / split / "images" / f"{n}.png")
+    content = "names: [cat]\ntrain: {}\nval: {}\ntest: {}\n".format(
+        *(base.format(split=split) for split in ("train", "valid", "test"))
+    )
+    text(tmp_path / "set" / "data.yaml", content)
+    lines = check(tmp_path / "set", "yolo", (3, 2, None))
+    assert any(line.startswith("test is left out: data.yaml names") for line in lines)
+
+
+def test_yolo_path_key_and_lists(tmp_path: Path) -> None:
+    for n in range(4):
+        yolo_picture(tmp_path / "set" / "images" / f"{n}.png")
+    text(tmp_path / "set" / "train.txt", "./images/0.png\nimages/1.png\n\n")
+    text(tmp_path / "set" / "val.txt", "images/2.png\n")
+    content = "path: set\nnames: {0: cat}\ntrain: [train.txt]\nval: val.txt\n"
+    text(tmp_path / "my.yaml", content)
+    check(tmp_path, "yolo", (2, 1, None))
+    text(tmp_path / "set" / "val.txt", "images/2.png\nimages/9.png\n")
+    with pytest.raises(DatasetError, match=r"val\.txt line 2: no picture 'images/9\.png'"):
+        read_splits(tmp_path)
+
+
+def test_cvat_yolo_has_obj_data(tmp_path: Path) -> None:
+    for n in range(5):
+        yolo_picture(tmp_path / "obj_train_data" / f"{n}.png")
+    text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
+    text(tmp_path / "obj.names", "cat\ndog\n")
+    text(tmp_path / "train.txt", "\n".join(f"data/obj_train_data/{n}.png" for n in range(5)))
+    check(tmp_path, "yolo", (4, 1, None))
+
+
+def test_label_studio_yolo_has_classes_txt(tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    for n in range(5):
+        yolo_picture(export / "images" / f"0a1b2c3d-p{n}.png")
+    text(export / "classes.txt", "cat\ndog\n")
+    text(export / "notes.json", '{"categories": [], "info": {}}')
+    check(export, "yolo", (4, 1, None))
+    for n in range(5):  # the export without its pictures
+        (export / "images" / f"0a1b2c3d-p{n}.png").unlink()
+        picture(tmp_path / "mine" / f"p{n}.png")
+    check(export, "yolo", (4, 1, None), images=tmp_path / "mine")
+
+
+def test_yolo_labels_without_a_picture_are_named(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        yolo_picture(tmp_path / "images" / split / "a.png")
+    text(tmp_path / "data.yaml", "names: [cat]\ntrain: images/train\nval: images/val\n")
+    text(tmp_path / "labels" / "train" / "classes.txt", "cat\n")
+    text(tmp_path / "labels" / "train" / "empty.txt", "")
+    check(tmp_path, "yolo", (1, 1, None))
+    text(tmp_path / "labels" / "train" / "b.txt", YOLO_LINE)
+    with pytest.raises(DatasetError, match=r"labels/train/b\.txt: no picture b\.\*"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("names: [cat\n", "not valid YAML"),
+        ("- 1\n", "found no keys"),
+        ("train: images\n", "names is None"),
+        ("names: [cat]\nnc: 3\n", "nc is 3, but there are 1 names"),
+        ("names: [cat, cat]\n", "class name 'cat' is empty or there twice"),
+        ("names: {a: cat}\n", "keys of names are not all whole numbers"),
+        ("names: [cat]\ntrain: nowhere\n", "train is 'nowhere', which is neither"),
+        ("names: [cat]\ntrain: images\nval: valid/images\n", "val is 'valid/images', which"),
+    ],
+)
+def test_a_yaml_file_that_cannot_be_used(tmp_path: Path, content: str, words: str) -> None:
+    yolo_picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "data.yaml", content)
+    with pytest.raises(DatasetError, match=words) as caught:
+        read_splits(tmp_path)
+    assert "data.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_yolo_labels_without_names_say_what_is_missing(tmp_path: Path) -> None:
+    yolo_picture(tmp_path / "images" / "a.png")
+    with pytest.raises(DatasetError, match=r"has labels/ but neither data\.yaml nor classes\.txt"):
+        read_splits(tmp_path)
