@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,10 @@ def _read_metrics(path: Path) -> tuple[dict[str, float], ...]:
 
 def _number(cell: str | None) -> float | None:
     try:
-        return float(cell) if cell else None
+        value = float(cell) if cell else math.nan
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

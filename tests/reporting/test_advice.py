@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from iouaware.reporting.advice import advise
+from iouaware.reporting.facts import Facts
+from tests.reporting.scenes import (
+    Scene,
+    make_candidates,
+    make_scene,
+    make_truth,
+    without_iou,
+    write_run_files,
+)
+
+
+def _texts(facts: Facts) -> str:
+    return "\n".join(f"{step.text} {step.command}" for step in advise(facts))
+
+
+def _perfect(tmp_path: Path, run: Path) -> Facts:
+    boxes = [[[5, 5, 45, 45], [50, 50, 90, 90]]] * 6
+    truth = make_truth(tmp_path, boxes, [[0, 1]] * 6, ("a", "b"))
+    found = make_candidates(boxes[0], [0, 1], [0.9, 0.8], [0.9, 0.9])
+    scene = make_scene(truth, [found] * 6, alpha=1.0)
+    facts = scene.facts(run)
+    return replace(facts, class_boxes=facts.class_boxes + 10)  # no class is rare
+
+
+def test_a_detector_without_weakness_is_sent_to_work(tmp_path: Path, run: Path) -> None:
+    facts = _perfect(tmp_path, run)
+    (step,) = advise(replace(facts, misses=()))
+    assert "No single weakness" in step.text
+    assert step.command == f"iouaware predict {run} PICTURES"
+
+
+def test_one_that_finds_nothing_should_learn_eight_pictures_by_heart(
+    tmp_path: Path, run: Path
+) -> None:
+    truth = make_truth(tmp_path, [[[5, 5, 45, 45]]], [[0]], ("a",))
+    nothing = make_candidates(np.zeros((0, 4)), [], [], [])
+    (step,) = advise(make_scene(truth, [nothing]).facts(run))
+    assert step.command == f"iouaware train {tmp_path} --overfit 8"
+
+
+def test_training_that_still_gained_should_go_on(scene: Scene, run: Path) -> None:
+    write_run_files(run, ap=(0.2, 0.3, 0.4))  # 3 epochs, 10 points in the last third
+    assert "by +10.0 points" in _texts(scene.facts(run))
+    assert "--epochs 6" in _texts(scene.facts(run))
+    write_run_files(run, ap=(0.2, 0.4, 0.4))
+    assert "still rising" not in _texts(scene.facts(run))
+
+
+def test_small_objects_that_are_missed_ask_for_a_larger_size(tmp_path: Path, run: Path) -> None:
+    boxes = [[[5, 5, 65, 65], [80, 80, 90, 90]]] * 4  # 60 px found, 10 px missed
+    truth = make_truth(tmp_path, boxes, [[0, 0]] * 4, ("a",))
+    found = make_candidates([[5, 5, 65, 65]], [0], [0.9], [0.9])
+    text = _texts(make_scene(truth, [found] * 4).facts(run))
+    assert "4 objects of 8 are missed, the small ones above all" in text
+    assert "(middle size 10 px against 60 px of those found)" in text
+    assert "--image-size 416" in text  # the next one above 128
+
+
+def test_background_boxes_ask_for_empty_pictures(tmp_path: Path, run: Path) -> None:
+    boxes = [[[5, 5, 45, 45]]] * 4
+    truth = make_truth(tmp_path, boxes, [[0]] * 4, ("a",))
+    found = make_candidates([[5, 5, 45, 45], [60, 60, 90, 90]], [0, 0], [0.8, 0.9], [0.9, 0.9])
+    text = _texts(make_scene(truth, [found] * 4).facts(run))
+    assert "4 boxes of 8 drawn are on nothing" in text
+    assert "--empty FOLDER" in text
+
+
+def test_mixed_up_classes_are_named(tmp_path: Path, run: Path) -> None:
+    boxes = [[[5, 5, 45, 45], [50, 50, 90, 90]]] * 4
+    truth = make_truth(tmp_path, boxes, [[0, 1]] * 4, ("bolt", "nut"))
+    found = make_candidates(boxes[0], [0, 0], [0.8, 0.9], [0.9, 0.9])
+    assert "nut is called bolt 4 times" in _texts(make_scene(truth, [found] * 4).facts(run))
+
+
+def test_without_an_iou_branch_a_large_gap_asks_for_one(scene: Scene, run: Path) -> None:
+    plain = make_scene(scene.dataset, without_iou(scene.candidates))
+    plain.evaluation["oracle"] = {"localisation": {"AP": 1.0}}
+    assert "--train.freeze all-but-iou" in _texts(plain.facts(run))
+
+
+def test_never_more_than_three_and_never_none(scene: Scene, run: Path) -> None:
+    assert 1 <= len(advise(scene.facts(run))) <= 3
+
+
+def test_pictures_without_boxes_say_so(tmp_path: Path, run: Path) -> None:
+    truth = make_truth(tmp_path, [[]], [[]], ("a",))
+    nothing = make_candidates(np.zeros((0, 4)), [], [], [])
+    (step,) = advise(make_scene(truth, [nothing]).facts(run))
+    assert "pictures that have boxes" in step.text

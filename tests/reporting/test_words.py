@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iouaware.reporting.alpha_words import say_gap, say_held_out
+from iouaware.reporting.cautions import caution_few, caution_optimistic, list_cautions
+from iouaware.reporting.words import answer_good_enough, answer_weakest_class
+from iouaware.structures import Candidates
+from tests.reporting.scenes import (
+    Scene,
+    make_candidates,
+    make_scene,
+    make_truth,
+    without_iou,
+    write_run_files,
+)
+
+
+def _sweep(alpha: float, gain: float | None, low: float, high: float) -> dict[str, object]:
+    held = {"alpha": alpha, "gain": gain, "ci95": [low, high], "proven": low > 0}
+    return {"alphas": [1.0, 0.5], "AP": [0.5, 0.52], "held_out": held}
+
+
+@pytest.mark.parametrize(
+    ("find", "fit", "headline"),
+    [
+        (0.95, 0.85, "Yes: it finds the objects, and its boxes fit"),
+        (0.95, 0.79, "Yes for finding, not yet for tight boxes"),
+        (0.60, 0.10, "Partly: a help to somebody who checks"),
+        (0.40, 0.10, "Not yet"),
+        (None, None, "Not yet"),
+    ],
+)
+def test_good_enough_goes_by_recall_where_nine_of_ten_are_right(
+    scene: Scene, run: Path, find: float | None, fit: float | None, headline: str
+) -> None:
+    scene.evaluation["recall_at_precision"]["0.90"] = {"0.50": find, "0.75": fit}
+    assert answer_good_enough(scene.facts(run)).headline == headline
+
+
+def test_p30_an_ap_of_zero_is_explained(scene: Scene, run: Path) -> None:
+    nothing = [
+        replace(
+            one,
+            boxes=np.zeros((0, 4), np.float32),
+            labels=np.zeros(0, np.int64),
+            class_scores=np.zeros(0, np.float32),
+            predicted_iou=np.zeros(0, np.float32),
+            anchor_index=np.zeros(0, np.int64),
+        )
+        for one in scene.candidates
+    ]
+    empty = make_scene(scene.dataset, nothing)
+    answer = answer_good_enough(empty.facts(run))
+    assert answer.headline == "No, it finds next to nothing"
+    assert "No candidates" in " ".join(answer.sentences)
+    assert answer_weakest_class(empty.facts(run)).headline == "All alike"
+    assert say_held_out(empty.sweep, True, 0.5) == (
+        "As long as nothing is found, alpha cannot be judged."
+    )
+
+
+def test_p30_pictures_without_boxes_are_explained(tmp_path: Path, run: Path) -> None:
+    truth = make_truth(tmp_path, [[], []], [[], []], ("a", "b"))
+    found = make_candidates([[0, 0, 9, 9]], [0], [0.9], [0.9])
+    facts = make_scene(truth, [found, found]).facts(run)
+    assert answer_good_enough(facts).headline == "Cannot be said"
+    assert answer_weakest_class(facts).headline == "None has an AP"
+
+
+def test_alpha_1_may_win_and_is_said_to() -> None:
+    assert "Alpha 1, the class score alone, ranks best" in say_held_out(
+        _sweep(1.0, 0.0, 0.0, 0.0), True, 1.0
+    )
+
+
+def test_a_gain_that_may_be_chance_is_not_proven() -> None:
+    unproven = say_held_out(_sweep(0.5, 0.011, -0.004, 0.02), True, 0.5)
+    assert "Alpha 0.5 gains 1.1 points of AP" in unproven
+    assert "interval −0.4 to +2.0): not proven, it may be chance." in unproven
+    proven = say_held_out(_sweep(0.5, 0.011, 0.004, 0.02), True, 0.5)
+    assert proven.endswith("): proven.")
+
+
+def test_a_loss_keeps_alpha_at_1() -> None:
+    text = say_held_out(_sweep(0.5, -0.02, -0.03, -0.01), True, 1.0)
+    assert "loses 2.0 points" in text
+    assert text.endswith("So alpha stays at 1.")
+
+
+def test_figures_at_another_alpha_than_the_chosen_are_named() -> None:
+    text = say_held_out(_sweep(0.5, 0.02, 0.01, 0.03), True, 0.3)
+    assert text.endswith("The figures here are at alpha 0.3.")
+
+
+def test_a_missing_gain_is_no_claim() -> None:
+    assert "could not be measured" in say_held_out(_sweep(1.0, None, 0, 0), True, 1.0)
+    assert "could not be measured" in say_held_out({}, True, 1.0)
+    assert "no alpha to choose" in say_held_out({}, False, 1.0)
+
+
+def test_the_gap_to_the_oracle(scene: Scene, run: Path) -> None:
+    scene.evaluation["baseline"]["AP"] = 0.50
+    scene.evaluation["oracle"]["localisation"]["AP"] = 0.60
+    scene.sweep["AP"] = [0.50, 0.54, 0.40]
+    # at 0.5 it wins (54 - 50) / (60 - 50) = 40 %
+    assert say_gap(scene.facts(run)).endswith(
+        "add +10.0 AP to alpha 1; alpha 0.5 wins 40 % of that."
+    )
+    scene.evaluation["oracle"]["localisation"]["AP"] = 0.505
+    assert "ranking is not what holds this detector back" in say_gap(scene.facts(run))
+    scene.evaluation["oracle"] = {"localisation": {"AP": None}}
+    assert say_gap(scene.facts(run)) == ""
+
+
+def test_figures_on_validation_pictures_are_called_optimistic() -> None:
+    assert "has no test part" in caution_optimistic("val", has_test=False)[0]
+    assert "--split test" in caution_optimistic("val", has_test=True)[0]
+    assert caution_optimistic("test", has_test=True) == []
+
+
+def test_small_sets_are_called_small() -> None:
+    assert "99 pictures with 1,000 boxes" in caution_few(99, 1000)[0]
+    assert caution_few(100, 199) != []
+    assert caution_few(100, 200) == []
+
+
+def test_p50_an_iou_branch_that_learnt_nothing_is_named(scene: Scene, run: Path) -> None:
+    assert not any("learnt" in text for text in list_cautions(scene.facts(run)))
+    random = np.random.RandomState(0)
+    blind: list[Candidates] = [
+        one.with_predicted_iou(random.uniform(0.4, 0.6, len(one)).astype(np.float32))
+        for one in scene.candidates
+    ]
+    facts = make_scene(scene.dataset, blind).facts(run)
+    (said,) = [text for text in list_cautions(facts) if "learnt" in text]
+    assert "The IoU branch learnt next to nothing" in said
+    assert "Rank by alpha 1" in said
+
+
+def test_a_model_without_iou_branch_is_named(scene: Scene, run: Path) -> None:
+    facts = make_scene(scene.dataset, without_iou(scene.candidates)).facts(run)
+    assert any("no trained IoU branch" in text for text in list_cautions(facts))
+
+
+def test_the_weakest_class_and_its_rare_neighbours(scene: Scene, run: Path) -> None:
+    facts = scene.facts(run)
+    names = list(facts.info.class_names)
+    counts = np.array([50, 50, 3] + [0] * (len(names) - 3))
+    scene.evaluation["AP_per_class"] = dict(zip(names, [0.9, 0.4, 0.1], strict=False))
+    answer = answer_weakest_class(replace(scene.facts(run), class_boxes=counts))
+    assert answer.headline == names[1]
+    text = " ".join(answer.sentences)
+    assert f"Its AP is 40.0; the best class, {names[0]}, has 90.0." in text
+    assert f"fewer than 10 boxes each, so by chance: {names[2]} (AP 10.0)." in text
+
+
+def test_one_class_has_a_weakest_size(tmp_path: Path, run: Path) -> None:
+    truth = make_truth(tmp_path, [[[0, 0, 20, 20], [30, 30, 90, 90]]], [[0, 0]], ("only",))
+    found = make_candidates([[30, 30, 90, 90]], [0], [0.9], [0.9])
+    answer = answer_weakest_class(make_scene(truth, [found]).facts(run))
+    assert answer.headline == "There is only one: only"
+    assert "the small objects are weakest: AP 0.0" in " ".join(answer.sentences)
+
+
+def test_crowded_pictures_are_a_caution(scene: Scene, run: Path) -> None:
+    scene.evaluation["notes"]["max_detections"] = "2 pictures have more than 100 objects"
+    assert "2 pictures have more than 100 objects." in list_cautions(scene.facts(run))
+
+
+def test_a_test_part_that_lies_idle_is_pointed_to(scene: Scene, run: Path) -> None:
+    write_run_files(run)
+    (run / "split.json").write_text('{"train": ["a"], "val": ["b"], "test": ["c"]}')
+    assert "--split test" in list_cautions(scene.facts(run))[0]
