@@ -49,3 +49,32 @@ def tiny_voc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_yolo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The drawing of ``tiny_coco`` in YOLO form. Do not write there."""
     return _synthesize(tmp_path_factory, "yolo")
+
+
+TINY_CONFIG = """
+model: {backbone: test_resnet, weights: none, fpn_channels: 8, tower_convs: 1,
+        shared_iou_convs: 1, frozen_stages: 0}
+data: {image_size: 96, batch_size: 4}
+train: {epochs: 2, optimizer: adamw, schedule: cosine, warmup_steps: 3, evaluate_every: 2}
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe that trains half a million weights in a second; it learns nothing of use."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(TINY_CONFIG, "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tiny_coco: Path, tiny_config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run folder as ``train`` leaves it, with ``said.txt``: what was printed. Do not write."""
+    from iouaware.training_run import train
+
+    run, said = tmp_path_factory.mktemp("runs") / "tiny-1", []
+    train(tiny_coco, tiny_config, out=run, workers=0, device="cpu", say=said.append)
+    (run / "said.txt").write_text("\n".join(said), "utf-8")
+    return run
