@@ -74,7 +74,8 @@ def finished_run(
     """A run folder as ``train`` leaves it, with ``said.txt``: what was printed. Do not write."""
     from iouaware.training_run import train
 
-    run, said = tmp_path_factory.mktemp("runs") / "tiny-1", []
+    run = tmp_path_factory.mktemp("runs") / "tiny-1"
+    said: list[str] = []
     train(tiny_coco, tiny_config, out=run, workers=0, device="cpu", say=said.append)
     (run / "said.txt").write_text("\n".join(said), "utf-8")
     return run
