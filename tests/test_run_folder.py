@@ -57,7 +57,7 @@ def test_p47_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     assert new_run_folder(tmp_path, tmp_path / "out") == tmp_path / "out"  # empty: taken
     (tmp_path / "out" / "model.safetensors").write_text("earlier weights")
-    with pytest.raises(ConfigError, match="--out .*not empty"):
+    with pytest.raises(ConfigError, match=r"--out .*not empty"):
         new_run_folder(tmp_path, tmp_path / "out")
     with pytest.raises(ConfigError, match="found a file"):
         new_run_folder(tmp_path, tmp_path / "out" / "model.safetensors")

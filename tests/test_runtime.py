@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import sys
 from pathlib import Path
 
@@ -45,16 +47,16 @@ def test_mallopt_is_called_where_glibc_is(monkeypatch: pytest.MonkeyPatch) -> No
         mallopt = Mallopt()
 
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(runtime.platform, "libc_ver", lambda: ("glibc", "2.36"))
-    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: Library())
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library())
     assert runtime.keep_freed_memory()
     # M_MMAP_MAX is -4, M_TRIM_THRESHOLD is -1 in malloc.h
     assert calls == [(-4, 0), (-1, 2**31 - 1)]
 
 
 def test_mallopt_is_left_alone_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime.platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: pytest.fail("no glibc, no call"))
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("no glibc, no call"))
     assert not runtime.keep_freed_memory()
 
 

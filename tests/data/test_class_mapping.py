@@ -31,7 +31,7 @@ def test_p06_names_decide_and_not_their_order() -> None:
 
 def test_p07_a_class_the_model_lacks_is_refused_by_name() -> None:
     dataset = build_dataset(("bolt", "nuts"), [0, 1, 1])
-    with pytest.raises(DatasetError, match="2 boxes of class 'nuts'.*did you mean 'nut'") as told:
+    with pytest.raises(DatasetError, match=r"2 boxes of class 'nuts'.*did you mean 'nut'") as told:
         map_classes(dataset, ("bolt", "nut"), (1, 2))
     assert "/sets/bolts, val" in str(told.value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from iouaware.data.dataset import Dataset, DatasetBuilder
 from iouaware.data.image_size import choose_image_size, share_met
 
 
-def build_dataset(sides: list[float], wh: tuple[int, int], ignored: bool = False) -> Dataset:
+def build_dataset(sides: Sequence[float], wh: tuple[int, int], ignored: bool = False) -> Dataset:
     """One picture with a square box of each side in its middle."""
     builder = DatasetBuilder("drawn", Path("/nowhere"), "train", ("square",), (1,), strict=False)
     x, y = wh[0] / 2, wh[1] / 2
