@@ -55,22 +55,38 @@ def test_worthless_iou_keeps_alpha_one_with_no_gain() -> None:
     assert kept_alpha(result) == 1
 
 
-def test_gain_is_judged_on_the_half_that_did_not_choose(informative, judged) -> None:
+@pytest.fixture(scope="module")
+def doubtful():
+    """A predicted IoU so noisy that the halves choose 1, 0.5 or 0.3."""
+    return matches_of(2, noise=0.3)
+
+
+def test_a_doubtful_gain_is_judged_on_the_half_that_did_not_choose(doubtful) -> None:
+    result = judge_held_out(doubtful)
+    assert set(result["alphas_chosen"]) == {1.0, 0.5, 0.3}
     # worked out again, plainly: choose on a half, subtract on the other, both ways
-    result = judged
-    images = len(informative[1.0].objects)
+    images = len(doubtful[1.0].objects)
+    draws = draw_pictures(np.ones(images, np.bool_), 500, seed=1000)
+    selections = np.concatenate([np.ones((1, images), np.int32), draws])  # all, then the draws
     gains = []
     for number, alpha in enumerate(result["alphas_chosen"]):
         first = np.zeros(images, np.bool_)
         order = np.random.RandomState(number % 20).permutation(images)
         first[order[: images // 2]] = True
         judging = ~first if number < 20 else first
-        weights = judging[None].astype(np.int64)
-        gains.append(
-            compute_figure(informative[alpha], weights)[0]
-            - compute_figure(informative[1.0], weights)[0]
-        )
-    assert result["gain"] == pytest.approx(np.mean(gains))
+        fused = compute_figure(doubtful[alpha], selections * judging)
+        gains.append(fused - compute_figure(doubtful[1.0], selections * judging))
+    means = np.mean(gains, axis=0)
+    assert result["gain"] == pytest.approx(means[0])
+    assert result["ci95"] == pytest.approx(np.percentile(means[1:], [2.5, 97.5]).tolist())
+    low, high = result["ci95"]
+    assert low < 0 < high
+    assert not result["proven"]
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(0.01, 0.4), (0.0, 1.0), (-0.01, 1.0), (None, 1.0)])
+def test_alpha_is_kept_only_with_a_positive_gain(gain: float | None, kept: float) -> None:
+    assert kept_alpha({"alpha": 0.4, "gain": gain}) == kept
 
 
 def test_halvings_are_fixed_and_complementary() -> None:
@@ -134,6 +150,9 @@ def test_too_little_to_judge_is_null_with_its_reason(images: int, empty: int) ->
 
 
 def test_another_figure_may_choose(informative) -> None:
-    result = judge_held_out(informative, "AP75")
+    result = judge_held_out({a: informative[a] for a in (1.0, 0.5)}, "AP75")
     assert result["figure"] == "AP75"
-    assert result["proven"]
+    everything = np.ones((1, 30), np.int64)
+    both = [compute_figure(informative[a], everything, "AP75")[0] for a in (0.5, 1.0)]
+    assert result["gain"] == pytest.approx(both[0] - both[1], abs=0.05)
+    assert result["gain"] > 0.05
