@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three rounds of one step")
     parser.add_argument("--image-size", type=int, default=320)
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -58,8 +59,8 @@ def main() -> None:
     rounds, steps = (3, 1) if args.quick else (9, 3)
     seconds = measure(args.image_size, args.batch_size, rounds, steps)
     result = summarise(seconds, args.image_size, args.batch_size, steps)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     for name, rate in result["pictures_per_second"].items():
         print(f"{CONTESTANTS[name]:45} {rate['median']:6.2f} pictures/s")
     print("speedup:", ", ".join(f"{name} {value}" for name, value in result["speedup"].items()))

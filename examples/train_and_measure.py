@@ -21,11 +21,13 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
 
     run = iouaware.train(args.data, out=args.out, epochs=args.epochs, image_size=args.image_size)
-    sweep = run.sweep(optimize="AP75")
-    held_out = sweep["held_out"]
-    low, high = held_out["ci95"]
-    print(f"alpha {held_out['alpha']}: AP75 {100 * held_out['gain']:+.1f} held out, "
-          f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}")  # fmt: skip
+    held_out = run.sweep(optimize="AP75")["held_out"]
+    if held_out["gain"] is None:
+        print("too few pictures to choose alpha on one half and judge it on the other")
+    else:
+        low, high = (100 * end for end in held_out["ci95"])
+        print(f"alpha {held_out['alpha']}: AP75 {100 * held_out['gain']:+.1f} held out")
+        print(f"95 % interval {low:+.1f} to {high:+.1f}; proven: {held_out['proven']}")
     print(f"report: {run.report()}")
 
 

@@ -18,8 +18,8 @@ LAYERS = [  # a module imports from its own layer and from those before it
     {"evaluation"},
     {"training"},
     {"reporting", "exporting", "checking", "serving"},
-    {"run", "run_data", "run_folder", "planning", "training_run", "runtime", "demo"},
-    {"cli", "__main__"},
+    {"run", "run_data", "run_folder", "planning", "training_run", "summary", "runtime", "demo"},
+    {"cli", "commands", "options", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 WITH_TORCH = ("model/", "training/", "exporting/", "data/transforms.py", "data/loader.py")
