@@ -54,6 +54,7 @@ class Backbone(nn.Module):
         if norm_eps is not None:
             for module in self.batch_norms():
                 module.eps = norm_eps
+        self.train()  # modules begin in training, and BatchNorm must not
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute C3, C4, C5 of normalised images, [B, 3, H, W] -> three [B, C, H/s, W/s]."""

@@ -98,8 +98,9 @@ class Detector(nn.Module):
                 f"images are {height} x {width} px, expected multiples of {CANVAS_MULTIPLE}: "
                 "pad them right and bottom"
             )
-        class_logits, deltas, iou_logits = self.head(self.pyramid(self.backbone(images)))
+        # a compiler stops here: before the network, so that all of it becomes one graph
         anchors, sizes = self._anchors_of((height, width), images.device)
+        class_logits, deltas, iou_logits = self.head(self.pyramid(self.backbone(images)))
         return HeadOutputs(class_logits, deltas, iou_logits, anchors, sizes)
 
     def decode(self, outputs: HeadOutputs) -> Tensor:

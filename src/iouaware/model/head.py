@@ -122,4 +122,6 @@ def _build_last_layer(channels: int, values: int) -> nn.Conv2d:
 
 def _per_anchor(maps: Tensor, values: int) -> Tensor:
     """Bring [B, 9 * values, H, W] into the order of the anchors, [B, 9HW, values]."""
-    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, values)
+    batch, _, height, width = maps.shape
+    anchors = height * width * ANCHORS_PER_LOCATION
+    return maps.permute(0, 2, 3, 1).reshape(batch, anchors, values)
