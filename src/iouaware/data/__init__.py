@@ -1,0 +1,1 @@
+"""From files to batches: readers of three formats, the drawn set, augmentation, loading."""
