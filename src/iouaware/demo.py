@@ -23,7 +23,7 @@ class DemoSize(NamedTuple):
 
 
 FULL = DemoSize(images=400, epochs=16)
-QUICK = DemoSize(images=100, epochs=4)
+QUICK = DemoSize(images=150, epochs=8)
 
 
 def run_demo(

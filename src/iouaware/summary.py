@@ -74,7 +74,8 @@ def figures_line(evaluation: dict[str, Any]) -> str:
     text = f"{figures} on {evaluation['images']} pictures ({evaluation['split']})"
     if evaluation["alpha"] != 1:
         text += (
-            f" at alpha {evaluation['alpha']:g}; AP {percent(evaluation['baseline']['AP'])} at 1"
+            f" at alpha {evaluation['alpha']:g}; "
+            f"AP {percent(evaluation['baseline']['AP'])} at alpha 1"
         )
     return text
 
@@ -84,9 +85,9 @@ def alpha_line(alpha: float, sweep: dict[str, Any]) -> str:
     held_out = sweep["held_out"]
     if held_out["gain"] is None:
         return f"alpha {alpha:g}: too few pictures with objects to choose one and judge the choice"
-    low, high = held_out["ci95"]
     text = f"held-out gain {100 * held_out['gain']:+.1f} AP"
-    if low is not None and high is not None:
+    if held_out["ci95"] is not None:
+        low, high = held_out["ci95"]
         text += f", 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
     if not held_out["proven"]:
         text += ": not proven"

@@ -1,0 +1,289 @@
+"""Training and everything after it, on a data set small enough for seconds."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import iouaware
+from iouaware.checkpoint import read_model_info
+from iouaware.config import known_keys, read_config
+from iouaware.errors import CheckpointError, ConfigError, DatasetError
+from iouaware.inference.scoring import FORMULA
+from iouaware.run import Run
+from iouaware.training_run import train
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Run:
+    """A copy of the finished run's light files, free to write into."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for path in finished_run.iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    return Run(folder, device="cpu", workers=0)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_p47_a_run_folder_tells_all_about_itself(finished_run: Path, tiny_coco: Path) -> None:
+    names = {path.name for path in finished_run.iterdir()}
+    assert names >= {
+        "config.yaml", "environment.json", "log.txt", "metrics.csv", "split.json",
+        "first_batch.jpg", "model.safetensors", "checkpoints", "evaluation.json", "sweep.json",
+        "report", "MODEL_CARD.md",
+    }  # fmt: skip
+    environment = read(finished_run / "environment.json")
+    assert {"command", "commit", "versions", "machine", "seed", "wall_seconds"} <= set(environment)
+    split = read(finished_run / "split.json")
+    assert (len(split["train"]), len(split["val"]), split["test"]) == (11, 5, [])
+    assert split["made"] is False
+    text = (finished_run / "config.yaml").read_text("utf-8")
+    assert FORMULA in text  # p53
+    assert yaml.safe_load(text)["data"]["path"] == str(tiny_coco)
+    # every setting is written out, so that a later version's defaults change nothing
+    written = yaml.safe_load(text)
+    for key in known_keys():
+        section, _, name = key.rpartition(".")
+        assert name in (written[section] if section else written)
+    assert read_config(finished_run / "config.yaml").data.image_size == 96
+
+
+def test_the_head_and_the_tail_are_short_and_kept(finished_run: Path) -> None:
+    lines = (finished_run / "said.txt").read_text("utf-8").splitlines()
+    head = [line for line in lines if line.startswith("look now: ")]
+    assert len(head) == 1
+    assert lines.index(head[0]) < 10
+    judged = lines.index("judging the best weights")
+    assert len(lines) - judged - 1 <= 6
+    assert lines[-1] == f"use: iouaware predict {finished_run} PICTURES"
+    assert (finished_run / "log.txt").read_text("utf-8").splitlines() == lines
+
+
+def test_what_was_chosen_is_in_the_model(finished_run: Path) -> None:
+    info = read_model_info(finished_run)
+    sweep = read(finished_run / "sweep.json")
+    gain = sweep["held_out"]["gain"]
+    assert info.alpha == (sweep["held_out"]["alpha"] if gain and gain > 0 else 1)
+    assert info.score_thresholds == sweep["score_thresholds"]
+    assert "path" not in str(info.config["data"]) or info.config["data"]["path"] is None
+
+
+def test_without_a_test_part_the_figures_are_called_optimistic(finished_run: Path) -> None:
+    evaluation = read(finished_run / "evaluation.json")
+    assert evaluation["split"] == "val"
+    assert "optimistic" in evaluation["notes"]["split"]
+    assert evaluation["formula"] == FORMULA  # p53
+
+
+def test_alpha_is_chosen_on_val_and_reported_on_test(
+    tiny_coco: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    # the drawing's pictures again, with one of val's as a test part
+    data = tmp_path / "d"
+    for part in ("train", "val"):
+        (data / "images" / part).parent.mkdir(parents=True, exist_ok=True)
+        (data / "images" / part).symlink_to(tiny_coco / "images" / part)
+    (data / "images" / "test").symlink_to(tiny_coco / "images" / "val")
+    (data / "annotations").mkdir()
+    for part, source in (("train", "train"), ("val", "val"), ("test", "val")):
+        content = read(tiny_coco / "annotations" / f"{source}.json")
+        if part == "test":
+            content["images"] = content["images"][:3]
+            kept = {image["id"] for image in content["images"]}
+            content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
+        (data / "annotations" / f"{part}.json").write_text(json.dumps(content))
+    settings: dict[str, Any] = {"epochs": 1, "train.evaluate_every": 1}
+    run = train(data, tiny_config, workers=0, device="cpu", **settings)
+    assert run.path == Path("runs/d-1")
+    evaluation, sweep = read(run.path / "evaluation.json"), read(run.path / "sweep.json")
+    assert (evaluation["split"], evaluation["images"]) == ("test", 3)
+    assert sweep["split"] == "val"
+    assert "split" not in evaluation["notes"]
+
+
+def test_evaluate_sweep_and_report_again_from_the_kept_candidates(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import iouaware.run_data as run_data
+
+    before = read(run.path / "evaluation.json")
+    monkeypatch.setattr(run_data, "_run_network", lambda *a: pytest.fail("no second pass"))
+    again = run.evaluate()
+    assert again == before
+    # one alpha of the sweep is the plain evaluation at that alpha
+    sweep = run.sweep(optimize="AP75", per_class=True)
+    row = sweep["alphas"].index(0.5)
+    assert run.evaluate(alpha=0.5)["AP"] == pytest.approx(sweep["AP"][row], abs=1e-12)
+    assert set(sweep["per_class"]) == set(run.info.class_names)
+    assert run.report().is_file()
+
+
+def test_save_keeps_the_choice(run: Run) -> None:
+    run.keep_choice({"held_out": {"alpha": 0.4, "gain": 0.01}, "score_thresholds": {"0.4": 0.25}})
+    assert (run.info.alpha, run.info.score_threshold(0.4)) == (0.4, 0.25)
+    assert run.evaluate()["alpha"] == 0.4
+
+
+def test_candidates_of_other_pictures_are_not_used(run: Run, tiny_voc: Path) -> None:
+    kept = run.path / "candidates-val.npz"
+    kept.unlink()
+    run.evaluate()
+    assert kept.is_file()
+    written = kept.stat().st_mtime_ns
+    other = run.evaluate(data=tiny_voc, split="train")  # other data leave nothing behind
+    assert other["images"] == 11
+    assert other["data"] == str(tiny_voc)
+    assert kept.stat().st_mtime_ns == written
+    assert not (run.path / "candidates-train.npz").exists()
+    assert run.report().is_file()  # on the data of the last evaluation
+
+
+def test_figures_of_changed_pictures_are_called_so(run: Run) -> None:
+    said: list[str] = []
+    split = read(run.path / "split.json")
+    split["val"] = [*split["val"][1:], "images/val/gone.jpg"]
+    (run.path / "split.json").write_text(json.dumps(split))
+    Run(run.path, device="cpu", workers=0, say=said.append).evaluate()
+    assert "1 pictures it did not have at training and lacks 1" in said[0]
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
+def test_alpha_outside_its_range_is_a_wrong_call(run: Run, alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        run.evaluate(alpha=alpha)
+
+
+def test_an_unknown_figure_is_a_wrong_call(run: Run) -> None:
+    with pytest.raises(ValueError, match="AP60"):
+        run.sweep(optimize="AP60")
+
+
+def test_a_split_that_is_not_there_is_named(run: Run) -> None:
+    with pytest.raises(DatasetError, match="test"):
+        run.evaluate(split="test")
+
+
+def test_a_model_alone_does_not_know_its_data(run: Run) -> None:
+    (run.path / "config.yaml").unlink()
+    with pytest.raises(ConfigError, match="--data"):
+        run.evaluate()
+
+
+def test_predictions_get_new_folders_and_a_failure_leaves_none(run: Run, tiny_coco: Path) -> None:
+    picture = sorted((tiny_coco / "images" / "val").iterdir())[0]
+    first, second = run.predict([picture]), run.predict([picture], score_threshold=0.5)
+    assert (first.parent.name, second.parent.name) == ("predict-1", "predict-2")  # p47
+    broken = run.path / "broken.jpg"
+    broken.write_bytes(picture.read_bytes()[:300])
+    with pytest.raises(DatasetError, match=r"broken\.jpg"):
+        run.predict([picture, broken])
+    assert not (run.path / "predict-3").exists()
+
+
+def test_resuming_a_finished_run_judges_it_anew(
+    tiny_coco: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    settings: dict[str, Any] = {"epochs": 1, "workers": 0, "device": "cpu"}
+    run = train(tiny_coco, tiny_config, out="r", **settings)
+    before = read(run.path / "evaluation.json")
+    (run.path / "evaluation.json").unlink()
+    again = train(resume="r", workers=0, device="cpu", say=said.append)
+    assert again.path == run.path
+    assert read(run.path / "evaluation.json") == before
+    assert len(read(run.path / "environment.json")["resumed"]) == 1
+
+
+def test_resuming_asks_for_the_same_pictures(finished_run: Path, tmp_path: Path) -> None:
+    for name in ("config.yaml", "split.json"):
+        (tmp_path / name).write_bytes((finished_run / name).read_bytes())
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.json").write_text("{}")
+    split = read(tmp_path / "split.json")
+    split["train"].pop()
+    (tmp_path / "split.json").write_text(json.dumps(split))
+    with pytest.raises(DatasetError, match="the pictures of train are not those in"):
+        train(resume=tmp_path, workers=0, device="cpu")
+
+
+def test_resuming_refuses_other_settings() -> None:
+    with pytest.raises(ConfigError, match="found epochs too"):
+        train(resume="r", epochs=3)
+    with pytest.raises(CheckpointError, match=r"checkpoints/last\.json"):
+        train(resume="r")
+
+
+def test_a_dry_run_says_the_head_and_leaves_no_run(
+    tiny_coco: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    run = train(tiny_coco, tiny_config, dry_run=True, workers=0, device="cpu", say=said.append)
+    assert said[-1] == f"look now: {run.path / 'first_batch.jpg'}"
+    assert (run.path / "first_batch.jpg").is_file()
+    assert not (tmp_path / "runs").exists()
+    assert run.result() == {"run": str(run.path)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"model.weights": "nothing.pth"}, CheckpointError),
+        ({"model.backbone": "no_such_net"}, ConfigError),
+        ({"log": "telegraph"}, ConfigError),
+    ],
+)
+def test_a_failed_start_leaves_no_run(
+    tiny_coco: Path, tiny_config: Path, settings: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        train(tiny_coco, tiny_config, workers=0, device="cpu", **settings)
+    assert not list(Path("runs").iterdir())
+
+
+def test_overfit_gives_a_verdict_apart_from_the_runs(
+    tiny_coco: Path, tiny_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iouaware.training.overfit.OVERFIT_STEPS", 2)
+    said: list[str] = []
+    run = train(tiny_coco, tiny_config, overfit=2, workers=0, device="cpu", say=said.append)
+    assert said[-1].startswith("overfit: AP50 ")
+    assert run.path.parent == Path("runs/overfit")
+    with pytest.raises(CheckpointError):
+        Run("latest")  # it is nobody's detector
+
+
+def test_p43_training_needs_no_network(
+    tiny_coco: Path, tiny_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no network here")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    # the packaged ImageNet weights of the default recipe, to the report and a prediction
+    settings: dict[str, Any] = {"model.backbone": "tf_efficientnet_lite0", "model.weights": "auto"}
+    run = train(tiny_coco, tiny_config, epochs=1, workers=0, device="cpu", **settings)
+    assert (run.path / "report" / "index.html").is_file()
+    assert run.predict([tiny_coco / "images" / "val"]).is_file()
+
+
+def test_three_lines_of_python_do_it(finished_run: Path, tiny_coco: Path) -> None:
+    detector = iouaware.load(finished_run, device="cpu")
+    found = detector.predict(sorted((tiny_coco / "images" / "val").iterdir())[0])
+    assert isinstance(found, iouaware.Detections)
+    assert found.rescore(alpha=0.3).alpha == 0.3
