@@ -92,7 +92,9 @@ class Frame:
         """Turn boxes in input px, [N, 4], into original px, clipped to the picture."""
         height, width = self.original_hw
         limit = np.array([width, height, width, height], np.float32)
-        return np.clip(np.asarray(boxes, np.float32) / self.scale_xyxy, 0, limit)
+        boxes = np.asarray(boxes, np.float32) / self.scale_xyxy
+        clipped: FloatArray = np.clip(boxes, 0, limit)
+        return clipped
 
 
 class HeadOutputs(NamedTuple):
