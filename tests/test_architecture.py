@@ -22,8 +22,14 @@ LAYERS = [  # a module imports from its own layer and from those before it
     {"cli", "commands", "options", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-WITH_TORCH = ("model/", "training/", "exporting/", "data/transforms.py", "data/loader.py")
-WITH_TORCH += ("checkpoint.py", "inference/torch_backend.py")
+TORCH_FOLDERS = ("model/", "training/", "exporting/")
+TORCH_FILES = (
+    "data/transforms.py",
+    "data/loader.py",
+    "checkpoint.py",
+    "inference/torch_backend.py",
+)
+WITH_TORCH = TORCH_FOLDERS + TORCH_FILES
 VAGUE = {"utils.py", "util.py", "misc.py", "helpers.py", "common.py"}
 
 
