@@ -131,8 +131,12 @@ def test_p12_a_transparent_palette_colour_lies_on_white(tmp_path: Path) -> None:
     palette.putpalette([10, 20, 30, 200, 210, 220])
     palette.putpixel((1, 0), 1)
     palette.save(tmp_path / "p.png", transparency=0)
-    read = read_image(tmp_path / "p.png")
-    np.testing.assert_array_equal(read, [[[255, 255, 255], [200, 210, 220]]])
+    expected = np.array([[[255, 255, 255], [200, 210, 220]]])
+    np.testing.assert_array_equal(read_image(tmp_path / "p.png"), expected)
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = 2  # mirrored, the colour stays transparent
+    palette.save(tmp_path / "p.png", transparency=0, exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "p.png"), expected[:, ::-1])
 
 
 def test_p12_cmyk_becomes_rgb(tmp_path: Path) -> None:
@@ -156,11 +160,11 @@ def test_p12_a_cmyk_jpeg_becomes_rgb(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_p12_sixteen_bits_are_divided_by_257(tmp_path: Path, suffix: str) -> None:
-    # 65535 / 257 = 255; 32896 / 257 = 128; 300 / 257 = 1.17; 100 / 257 = 0.39
-    values = np.array([[65535, 32896], [300, 100]], np.uint16)
+    # 65535 / 257 = 255; 32896 / 257 = 128; 500 / 257 = 1.95; 100 / 257 = 0.39
+    values = np.array([[65535, 32896], [500, 100]], np.uint16)
     read = save_and_read(Image.fromarray(values), tmp_path / f"a.{suffix}")
-    np.testing.assert_array_equal(read[..., 1], [[255, 128], [1, 0]])
-    np.testing.assert_array_equal(read_image(values)[..., 2], [[255, 128], [1, 0]])
+    np.testing.assert_array_equal(read[..., 1], [[255, 128], [2, 0]])
+    np.testing.assert_array_equal(read_image(values)[..., 2], [[255, 128], [2, 0]])
 
 
 def test_p12_wider_values_are_scaled_to_their_range(tmp_path: Path) -> None:
@@ -173,9 +177,9 @@ def test_p12_wider_values_are_scaled_to_their_range(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         save_and_read(Image.fromarray(beyond), tmp_path / "j.tif")[..., 0], [[0, 0, 255]]
     )
-    fractions = np.array([[0.0, 0.5, 1.0]], np.float32)  # 0.5 * 255 = 127.5, to even 128
+    fractions = np.array([[0.25, 0.5]], np.float32)  # times 255: 63.75, and 127.5, to even 128
     np.testing.assert_array_equal(
-        save_and_read(Image.fromarray(fractions), tmp_path / "f.tif")[..., 0], [[0, 128, 255]]
+        save_and_read(Image.fromarray(fractions), tmp_path / "f.tif")[..., 0], [[64, 128]]
     )
     flat = np.full((1, 2), 7e6, np.float32)
     assert save_and_read(Image.fromarray(flat), tmp_path / "g.tif").max() == 0

@@ -253,6 +253,11 @@ def test_text_that_is_no_utf8_is_malformed(tmp_path: Path) -> None:
         read_coco(path, PictureFinder([tmp_path], tmp_path), root=tmp_path, split="train")
 
 
+def test_a_byte_order_mark_is_borne(tmp_path: Path) -> None:
+    dataset = read(tmp_path, "\ufeff" + json.dumps(content()))
+    assert len(dataset) == 2
+
+
 def test_p11_a_size_that_exif_swapped_says_so(tmp_path: Path) -> None:
     path = write(tmp_path, content())
     exif = Image.Exif()

@@ -250,6 +250,21 @@ def test_p02_fractions_where_pixels_belong_are_told() -> None:
         builder.build()
 
 
+def test_p02_whole_boxes_of_one_pixel_are_no_fractions() -> None:
+    builder = start(box_form="xywh")
+    builder.add_image("a.jpg", 100, 80, [[0, 0, 1, 1]] * 9, [0] * 9)
+    assert builder.build().count_boxes() == 9
+
+
+def test_a_relative_root_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    builder = DatasetBuilder("coco", Path("set"), "train", ("cat",), (3,))
+    builder.add_image(tmp_path / "set" / "a.jpg", 10, 10, [], [])
+    dataset = builder.build()
+    assert dataset.file_name(0) == "a.jpg"
+    assert dataset.record(0).path == tmp_path / "set" / "a.jpg"
+
+
 def test_p02_a_few_odd_boxes_are_mended_all_the_same() -> None:
     corners = random_corners(60)
     corners[:5, 2] += 100
