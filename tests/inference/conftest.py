@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +26,14 @@ NAMES = ("bolt", "nut", "a<b")
 FRAME = Frame((100, 100), (100, 100), (128, 128))
 
 
-def build_detector(seed: int = 0) -> Detector:
+def build_detector(seed: int = 0, **settings: Any) -> Detector:
     torch.manual_seed(seed)
-    detector = Detector(CONFIG.model, len(NAMES), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    detector = Detector(
+        CONFIG.model.model_copy(update=settings),
+        len(NAMES),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
     for parameter in detector.head.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.25)

@@ -92,6 +92,14 @@ def test_boxes_beside_zero_and_far_classes_stay_apart() -> None:
 
 
 @pytest.mark.usefixtures("pick")
+def test_boxes_left_of_zero_do_not_meet_another_class() -> None:
+    # shifted by the greatest coordinate + 1 = 11 alone, the second would lie on the first
+    boxes = np.array([[0, 0, 10, 10], [-11, -11, -1, -1]], np.float32)
+    scores = np.array([0.9, 0.8], np.float32)
+    assert suppress(boxes, scores, np.array([0, 1]), 0.5, ALL).tolist() == [0, 1]
+
+
+@pytest.mark.usefixtures("pick")
 def test_empty_and_boxes_without_area() -> None:
     none = np.zeros(0, np.float32)
     assert suppress(none.reshape(0, 4), none, none.astype(np.int64), 0.5, 100).shape == (0,)

@@ -177,8 +177,13 @@ def test_predictions_alone_and_in_a_batch_of_eight_are_the_same(
             np.testing.assert_allclose(first, second, atol=1e-3 if name == "boxes" else 1e-5)
 
 
-def test_backend_takes_the_decoding_from_the_detector() -> None:
-    detector = build_detector()
+@pytest.mark.parametrize("geometry", ["plain", "torchvision"])
+def test_backend_takes_the_decoding_from_the_detector(geometry: str) -> None:
+    detector = build_detector(geometry=geometry, box_stds=(0.1, 0.1, 0.2, 0.2))
+    bias = detector.head.box_layer.bias
+    assert bias is not None
+    with torch.no_grad():  # widths shrink by exp(-6), beyond the bound of the plain geometry
+        bias[2::4] = -30
     backend = TorchBackend(detector, CONFIG.inference)
     canvas = np.random.default_rng(0).integers(0, 256, (1, 96, 96, 3), dtype=np.uint8)
     frame = Frame((96, 96), (96, 96), (96, 96))
@@ -186,7 +191,10 @@ def test_backend_takes_the_decoding_from_the_detector() -> None:
     with torch.inference_mode():
         images = detector.normalise(torch.tensor(canvas).permute(0, 3, 1, 2))
         boxes = detector.decode(detector(images))[0, found.anchor_index]
-    np.testing.assert_allclose(found.boxes, boxes.clamp(0, 96).numpy(), atol=1e-3)
+    np.testing.assert_allclose(found.boxes, boxes.clamp(0, 96).numpy(), atol=1e-4)
+    # the smallest anchors are 23 px wide, and 23 / 62.5 = 0.36
+    width = (boxes[:, 2] - boxes[:, 0]).min()
+    assert (width > 0.3) == (geometry == "plain")
     assert not detector.training
 
 
