@@ -151,7 +151,7 @@ def _tables(facts: Facts) -> dict[str, Any]:
         "sweep_names": names,
         "sweep_rows": rows,
         "classes": facts.classes(),
-        "confusions": [(*pair, count) for pair, count in pairs.most_common(5)],
+        "confusions": [(*pair, count) for pair, count in pairs.most_common(5) if count > 1],
         "notes": sorted(notes.items()) if isinstance(notes, dict) else [],
         "run_rows": list_run_rows(facts),
         "environment_rows": list_environment_rows(facts),

@@ -109,7 +109,7 @@ def list_training_rows(info: ModelInfo, files: RunFiles) -> list[tuple[str, str]
         ("Seed", config.get("seed")),
         ("Wall time", _say_time(environment.get("wall_seconds"))),
     ]
-    return [(name, "" if value is None else _in_text(value)) for name, value in rows]
+    return [(name, _in_text(value)) for name, value in rows]
 
 
 def say_size(info: ModelInfo) -> str:
@@ -122,7 +122,8 @@ def say_size(info: ModelInfo) -> str:
 
 def list_environment_rows(facts: Facts) -> list[tuple[str, str]]:
     """Return environment.json as (dotted name, text) pairs, the command left out."""
-    return [row for row in _flatten(facts.files.environment) if row[0] != "command"]
+    rows = _flatten(facts.files.environment)
+    return [(name, text) for name, text in rows if name != "command" and text]
 
 
 def read_figure(metrics: dict[str, Any], name: str) -> float | None:
@@ -157,4 +158,6 @@ def _flatten(value: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
 
 
 def _in_text(value: object) -> str:
+    if value is None:
+        return ""
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
