@@ -74,7 +74,8 @@ def test_cocos_table_leaves_out_what_nobody_has() -> None:
 
 def test_versions_are_flat_and_what_is_unknown_is_left_out(scene: Scene, run: Path) -> None:
     (run / "environment.json").write_text(
-        '{"command": "x", "commit": null, "machine": {"cores": 2, "gpus": []}, "versions": {"a": "1"}}'
+        '{"command": "x", "commit": null, "machine": {"cores": 2, "gpus": []}, '
+        '"versions": {"a": "1"}}'
     )
     rows = list_environment_rows(scene.facts(run))
     assert rows == [("machine.cores", "2"), ("versions.a", "1")]
