@@ -52,16 +52,9 @@ def say_gap(facts: Facts) -> str:
     text = f"Knowing the fit of every box exactly would add {points(gap)} AP to alpha 1"
     if gap < 0.01:
         return text + ": ranking is not what holds this detector back."
-    base, half = facts.base["AP"], _swept(facts, 0.5)
-    share = (half - base) / gap if half is not None else None
+    share = number_or_none(facts.oracle.get("share_of_gap"))
     return text + (
         f"; alpha 0.5 wins {percent(share, 0)} % of that."
         if share is not None and share > 0
         else "."
     )
-
-
-def _swept(facts: Facts, alpha: float) -> float | None:
-    """Return AP of the sweep at an alpha, None where it was not tried."""
-    pairs = zip(facts.sweep.get("alphas") or (), facts.sweep.get("AP") or (), strict=False)
-    return next((ap for tried, ap in pairs if abs(tried - alpha) < 1e-9 and is_number(ap)), None)

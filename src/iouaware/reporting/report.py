@@ -174,7 +174,9 @@ def _charts(facts: Facts) -> dict[str, Markup | None]:
         "ap_per_iou": plots.plot_ap_per_iou(facts.evaluation),
         "gain_per_iou": plots.plot_gain_per_iou(facts.evaluation),
         "iou_histogram": plots.plot_iou_histogram(facts.shown),
-        "alpha_curve": plots.plot_alpha_curve(facts.sweep, facts.oracle, facts.alpha)
+        "alpha_curve": plots.plot_alpha_curve(
+            facts.sweep, facts.sweep.get("oracle") or facts.oracle, facts.alpha
+        )
         if facts.info.has_iou
         else None,
         "alpha_by_strictness": plots.plot_alpha_by_strictness(facts.sweep)

@@ -81,7 +81,7 @@ def list_steps(facts: Facts) -> list[dict[str, Any]]:
             "threshold": facts.threshold
             if alpha == facts.alpha
             else display_threshold(facts.sweep, facts.info, alpha),
-            "words": f"AP {percent(measured[alpha])} % on all pictures."
+            "words": f"AP {percent(measured[alpha])} % in the sweep."
             if is_number(measured.get(alpha))
             else "",
         }
