@@ -29,7 +29,7 @@ def test_outputs_come_in_the_order_of_the_anchors(levels: list[Tensor]):
     head = Head(16, 3)
     class_logits, deltas, iou_logits = head(levels)
     level = levels[1]  # 2 x 3 cells, after the 24 of the first
-    row, column, anchor = 1, 2, 7
+    row, column, anchor = 0, 2, 7
     index = 9 * 24 + 9 * (row * 3 + column) + anchor
     maps = head.class_layer(head.class_tower(level))  # channels: nine anchors of three classes
     assert torch.equal(class_logits[:, index], maps[:, 3 * anchor : 3 * anchor + 3, row, column])
