@@ -72,7 +72,7 @@ def finished_run(
     tiny_coco: Path, tiny_config: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A run folder as ``train`` leaves it, with ``said.txt``: what was printed. Do not write."""
-    from iouaware.training_run import train
+    from iouaware.running.training import train
 
     run = tmp_path_factory.mktemp("runs") / "tiny-1"
     said: list[str] = []

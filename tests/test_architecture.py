@@ -18,7 +18,7 @@ LAYERS = [  # a module imports from its own layer and from those before it
     {"evaluation"},
     {"training"},
     {"reporting", "exporting", "checking", "serving"},
-    {"run", "run_data", "run_folder", "planning", "training_run", "summary", "runtime", "demo"},
+    {"run", "running", "runtime", "demo"},
     {"cli", "commands", "options", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

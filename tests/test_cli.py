@@ -159,7 +159,7 @@ def test_synthesize_draws_and_says_what_next(tmp_path: Path, capsys: Captured) -
 def test_train_hands_on_what_was_given_and_no_more(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Captured
 ) -> None:
-    import iouaware.training_run
+    import iouaware.running.training
 
     calls: list[tuple[tuple[object, ...], dict[str, object]]] = []
 
@@ -172,7 +172,7 @@ def test_train_hands_on_what_was_given_and_no_more(
         calls.append((args, kwargs))
         return FakeRun()
 
-    monkeypatch.setattr(iouaware.training_run, "train", fake_train)
+    monkeypatch.setattr(iouaware.running.training, "train", fake_train)
     given = ["train", "d", "--config", "paper", "--epochs", "3", "--seed", "7", "--workers", "0"]
     assert cli.main([*given, "--dry-run", "--out", "r", "--from", "s", "--json"]) == 0
     assert calls == [

@@ -10,7 +10,7 @@ import pytest
 from iouaware import demo
 from iouaware.demo import DemoSize, closing_lines, run_demo
 from iouaware.run import Run
-from iouaware.training_run import train
+from iouaware.running.training import train
 
 
 @pytest.fixture(autouse=True)

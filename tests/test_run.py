@@ -16,7 +16,7 @@ from iouaware.config import known_keys, read_config
 from iouaware.errors import CheckpointError, ConfigError, DatasetError
 from iouaware.inference.scoring import FORMULA
 from iouaware.run import Run
-from iouaware.training_run import train
+from iouaware.running.training import train
 
 
 @pytest.fixture(autouse=True)
@@ -118,10 +118,10 @@ def test_alpha_is_chosen_on_val_and_reported_on_test(
 def test_evaluate_sweep_and_report_again_from_the_kept_candidates(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import iouaware.run_data as run_data
+    from iouaware.running import candidates
 
     before = read(run.path / "evaluation.json")
-    monkeypatch.setattr(run_data, "_run_network", lambda *a: pytest.fail("no second pass"))
+    monkeypatch.setattr(candidates, "_run_network", lambda *a: pytest.fail("no second pass"))
     again = run.evaluate()
     assert again == before
     # one alpha of the sweep is the plain evaluation at that alpha

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from iouaware.inference.predictor import Predictor, load
     from iouaware.inference.scoring import fuse_scores
     from iouaware.run import Run
-    from iouaware.training_run import train
+    from iouaware.running.training import train
 
 _HOMES = {
     "CheckpointError": "errors",
@@ -50,7 +50,7 @@ _HOMES = {
     "load": "inference.predictor",
     "read_config": "config",
     "synthesize": "data.synthetic",
-    "train": "training_run",
+    "train": "running.training",
 }
 
 __all__ = [

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from iouaware.config import build_config
 from iouaware.errors import CheckpointError, ConfigError
+from iouaware.inference.scoring import FORMULA
 from iouaware.model.detector import Detector
 from iouaware.model.weight_files import (
     HEADER_FORMAT,
@@ -98,7 +99,7 @@ def write_model_info(path: Path, info: ModelInfo) -> None:
 
 
 def _header(info: ModelInfo) -> dict[str, str]:
-    values = {"format": HEADER_FORMAT, **asdict(info)}
+    values = {"format": HEADER_FORMAT, "formula": FORMULA, **asdict(info)}
     return {HEADER_KEY: json.dumps(values, ensure_ascii=False, allow_nan=False)}
 
 

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from iouaware.config import RECIPES
 from iouaware.options import ALPHA_HELP, Count, Positive, Share, add_settings, recipe_of
-from iouaware.run_folder import Say
-from iouaware.summary import evaluation_lines, sweep_lines
+from iouaware.running.folder import Say
+from iouaware.running.summary import evaluation_lines, sweep_lines
 
 if TYPE_CHECKING:
     from iouaware.run import Run
@@ -136,7 +136,7 @@ def _adopt(options: Namespace, say: Say) -> Result:
 
 
 def _train_from(options: Namespace, say: Say, data: str | None, start: str | None) -> Result:
-    from iouaware.training_run import train
+    from iouaware.running.training import train
 
     given = vars(options.as_flat())
     flags = {name: given[name] for name in TRAIN_FLAGS if name in given}

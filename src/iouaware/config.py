@@ -109,10 +109,12 @@ class TrainConfig(_Settings):
 
     epochs: int = Field(12, ge=1, description="passes over the training pictures")
     minutes: float | None = Field(None, gt=0, description="shorten the schedule to this time")
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="what takes the steps")
     lr: float = Field(0.01, gt=0, description="learning rate for 16 pictures a step; scaled by it")
     backbone_lr_factor: float = Field(1.0, ge=0, description="the backbone learns at this share")
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(
+        1e-4, ge=0, description="pull towards zero; AdamW spares norms and biases"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     schedule: Literal["step", "cosine"] = Field("step", description="step: x0.1 at 8/12 and 11/12")
     warmup_steps: int = Field(500, ge=0, description="at most a tenth of the run")
@@ -120,20 +122,22 @@ class TrainConfig(_Settings):
     clip_norm: float = Field(35.0, gt=0, description="largest L2 norm of the gradient")
     accumulate: int = Field(1, ge=1, description="batches summed before a step")
     ema: bool = Field(False, description="average the weights and judge the average")
-    ema_decay: float = Field(0.999, gt=0, lt=1)
+    ema_decay: float = Field(
+        0.999, gt=0, lt=1, description="share of the average that stays; less in the first steps"
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: float16 on CUDA, float32 elsewhere"
     )
     compile: bool = Field(False, description="compile the network with torch.compile")
     positive_iou: float = Field(0.5, gt=0, le=1, description="anchors from here on are positive")
     negative_iou: float = Field(0.4, ge=0, le=1, description="anchors below are background")
-    focal_alpha: float = Field(0.25, ge=0, le=1)
-    focal_gamma: float = Field(2.0, ge=0)
-    box_loss: Literal["smooth_l1", "giou"] = "smooth_l1"
-    smooth_l1_beta: float = Field(0.11, gt=0)
-    box_weight: float = Field(1.0, ge=0)
-    iou_loss: Literal["bce", "l2", "l1"] = "bce"
-    iou_weight: float = Field(1.0, ge=0)
+    focal_alpha: float = Field(0.25, ge=0, le=1, description="weight of positives")
+    focal_gamma: float = Field(2.0, ge=0, description="how much easy anchors count less")
+    box_loss: Literal["smooth_l1", "giou"] = Field("smooth_l1", description="on the positives")
+    smooth_l1_beta: float = Field(0.11, gt=0, description="error where squares become lines")
+    box_weight: float = Field(1.0, ge=0, description="factor of the box loss")
+    iou_loss: Literal["bce", "l2", "l1"] = Field("bce", description="predicted to true IoU")
+    iou_weight: float = Field(1.0, ge=0, description="factor of the IoU loss")
     iou_target_gradient: Literal["attached", "detached"] = Field(
         "attached", description="whether the IoU loss also moves the box, through its target"
     )
@@ -157,11 +161,11 @@ class InferenceConfig(_Settings):
     """From head outputs to detections."""
 
     p_floor: float = Field(0.01, ge=0, lt=1, description="candidates need this p, before fusion")
-    candidates_per_level: int = Field(1000, ge=1)
-    candidates_per_image: int = Field(2000, ge=1)
+    candidates_per_level: int = Field(1000, ge=1, description="of highest p on a pyramid level")
+    candidates_per_image: int = Field(2000, ge=1, description="of highest p in a picture")
     nms_iou: float = Field(0.5, gt=0, le=1, description="overlap at which the lower S goes")
     nms_across_classes: bool = Field(False, description="let boxes of other classes compete too")
-    max_detections: int = Field(100, ge=1)
+    max_detections: int = Field(100, ge=1, description="of highest S in a picture")
     postprocess: Literal["standard", "paper"] = Field(
         "standard", description="paper: fuse, take the top 1,000 anchors a level, keep S > 0.05"
     )

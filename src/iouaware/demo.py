@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from iouaware.data.synthetic import synthesize
 from iouaware.run import Run
-from iouaware.run_folder import RUNS, RunLog, Say, read_json
-from iouaware.summary import alpha_line, percent
-from iouaware.training_run import train
+from iouaware.running.folder import RUNS, RunLog, Say, read_json
+from iouaware.running.summary import alpha_line, percent
+from iouaware.running.training import train
 
 IMAGE_SIZE = 256
 PREDICTED_PICTURES = 12

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from iouaware.config import Config, InferenceConfig, build_config, read_config
 from iouaware.errors import IoUAwareError
 from iouaware.evaluation.evaluate import write_json
+from iouaware.evaluation.held_out import kept_alpha
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
-from iouaware.run_data import collect_run_candidates, read_run_split
-from iouaware.run_folder import (
+from iouaware.running.candidates import collect_run_candidates, read_run_split
+from iouaware.running.folder import (
     RunLog,
     Say,
     claim_folder,
@@ -24,7 +25,6 @@ from iouaware.run_folder import (
     read_json,
 )
 from iouaware.runtime import choose_device
-from iouaware.summary import kept_alpha
 
 if TYPE_CHECKING:
     from iouaware.data.dataset import Dataset
@@ -180,7 +180,7 @@ class Run:
         from iouaware.checkpoint import write_model_info
 
         info = self.info
-        alpha = resolve_alpha(info, kept_alpha(sweep))
+        alpha = resolve_alpha(info, kept_alpha(sweep["held_out"]))
         thresholds = dict(sweep["score_thresholds"])
         write_model_info(self.model_path, replace(info, alpha=alpha, score_thresholds=thresholds))
         return alpha

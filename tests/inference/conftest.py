@@ -18,7 +18,11 @@ from iouaware.structures import Candidates, Frame, ImageArray, ModelInfo
 
 CONFIG = Config(
     model=ModelConfig(
-        backbone="resnet18", weights="none", fpn_channels=8, tower_convs=1, shared_iou_convs=1
+        backbone="test_efficientnet",
+        weights="none",
+        fpn_channels=8,
+        tower_convs=1,
+        shared_iou_convs=1,
     ),
     data=DataConfig(image_size=96),
 )

@@ -218,23 +218,25 @@ def test_minutes_become_a_number_of_steps_once(tiny_dataset: Dataset, tmp_path: 
 
 @pytest.mark.slow
 def test_a_tiny_model_learns_four_pictures(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    four = tiny_dataset.subset([0, 1, 2, 3])
     config = tiny_config(
         **{
             "data.batch_size": 4,
             "data.flip": 0.0,
-            "model.fpn_channels": 32,
+            "model.fpn_channels": 64,
             "model.tower_norm": "group",
             "model.box_stds": (0.1, 0.1, 0.2, 0.2),
-            "train.lr": 0.008,
+            "train.lr": 0.012,
             "train.clip_norm": 10.0,
-            "train.epochs": 150,
-            "train.evaluate_every": 150,
+            "train.epochs": 200,
+            "train.evaluate_every": 200,
         }
     )
     torch.manual_seed(0)
-    detector = Detector(config.model, len(four.class_names))
+    detector = Detector(config.model, len(tiny_dataset.class_names))
+    four = tiny_dataset.subset([0, 1, 2, 3])
     splits = Splits(train=four, val=four, test=None, made=False, lines=())
     trainer = Trainer(detector, config, splits, tmp_path, image_size=SIDE)
     trainer.fit()
-    assert trainer.progress.best_ap > 0.6
+    row = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))[-1]
+    assert float(row["AP50"]) > 0.9  # found, each under its name
+    assert float(row["AP"]) > 0.6  # and the boxes fit

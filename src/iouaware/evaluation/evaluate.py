@@ -32,9 +32,9 @@ from iouaware.evaluation.thresholds import (
     operate_at,
     recall_at_precision,
 )
+from iouaware.inference.scoring import FORMULA
 from iouaware.structures import Candidates
 
-FORMULA = "S = p^alpha * IoU^(1-alpha)"
 NO_IOU = "the model has no trained IoU branch, so alpha stays at 1"
 
 

@@ -14,7 +14,7 @@ IMAGES_PER_LR = 16  # the learning rate in a recipe is for this many pictures a 
 
 
 def scaled_lr(train: TrainConfig, images_per_step: int) -> float:
-    """Return the learning rate for a step of this many pictures (linear rule, paper.md D15)."""
+    """Return the learning rate for a step of this many pictures by the linear rule."""
     return train.lr * images_per_step / IMAGES_PER_LR
 
 

@@ -69,13 +69,15 @@ def train_detector(
         loggers=loggers,
         say=say if ranks.is_first else lambda line: None,
     )
-    if ranks.is_first and not resume:
-        parameters = sum(parameter.numel() for parameter in detector.parameters())
-        say(f"model: {config.model.backbone}, {parameters / 1e6:.1f} M parameters, {note}")
+    if not resume:
         first_batch = next(iter(trainer.batches(epoch=0)))
-        write_first_batch(first_batch, splits.train.class_names, out / "first_batch.jpg")
-        say(_describe_schedule(trainer, estimate_minutes(trainer, first_batch)))
-        say(f"look now: {out / 'first_batch.jpg'}")
+        minutes = estimate_minutes(trainer, first_batch)  # every process takes part in a step
+        if ranks.is_first:
+            parameters = sum(parameter.numel() for parameter in detector.parameters())
+            say(f"model: {config.model.backbone}, {parameters / 1e6:.1f} M parameters, {note}")
+            write_first_batch(first_batch, splits.train.class_names, out / "first_batch.jpg")
+            say(_describe_schedule(trainer, minutes))
+            say(f"look now: {out / 'first_batch.jpg'}")
     if not dry_run:
         trainer.fit(resume=resume)
 

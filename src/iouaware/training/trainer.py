@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
+from tqdm import tqdm
 
 from iouaware.checkpoint import write_model
 from iouaware.config import Config
@@ -150,7 +151,7 @@ class Trainer:
             self.meter = EpochMeter()
         self.detector.train()
         saved_at = lap = time.perf_counter()
-        for batch in self.batches(progress.epoch, progress.batch):
+        for batch in self._with_bar(self.batches(progress.epoch, progress.batch)):
             progress.batch += 1
             stepped = self._train_batch(batch)
             now = time.perf_counter()
@@ -169,6 +170,19 @@ class Trainer:
             if now - saved_at > CHECKPOINT_SECONDS:
                 self._save()
                 saved_at = now
+
+    def _with_bar(self, batches: Any) -> Any:
+        """Show a bar for this epoch, on a terminal and in the first process only."""
+        progress = self.progress
+        return tqdm(
+            batches,
+            desc=f"epoch {progress.epoch + 1}",
+            initial=progress.batch,
+            total=self.batches_per_epoch,
+            unit="batch",
+            leave=False,
+            disable=None if self.ranks.is_first else True,
+        )
 
     def _train_batch(self, batch: Batch) -> bool:
         """Add a batch's gradient; step where enough are summed, and tell whether it did."""

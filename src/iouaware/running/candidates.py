@@ -11,7 +11,7 @@ from iouaware.data.class_mapping import map_classes
 from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import read_split
 from iouaware.errors import ConfigError
-from iouaware.run_folder import Say, read_json
+from iouaware.running.folder import Say, read_json
 from iouaware.runtime import choose_device, default_workers
 from iouaware.structures import Candidates
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from iouaware.evaluation.held_out import kept_alpha
 from iouaware.structures import ModelInfo
 
 
@@ -55,14 +56,7 @@ def sweep_lines(sweep: dict[str, Any]) -> list[str]:
     for row, alpha in enumerate(sweep["alphas"]):
         cells = "  ".join(f"{percent(sweep[name][row]):>5}" for name in names)
         lines.append(f"{alpha:5.1f}  {cells}")
-    return [*lines, alpha_line(kept_alpha(sweep), sweep)]
-
-
-def kept_alpha(sweep: dict[str, Any]) -> float:
-    """Return the alpha to keep: the sweep's where it gained on held-out pictures, else 1."""
-    held_out = sweep["held_out"]
-    gained = held_out["gain"] is not None and held_out["gain"] > 0
-    return float(held_out["alpha"]) if gained else 1.0
+    return [*lines, alpha_line(kept_alpha(sweep["held_out"]), sweep)]
 
 
 def figures_line(evaluation: dict[str, Any]) -> str:

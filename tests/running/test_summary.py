@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from iouaware.structures import ModelInfo
-from iouaware.summary import (
+from iouaware.evaluation.held_out import kept_alpha
+from iouaware.running.summary import (
     alpha_line,
     evaluation_lines,
     figures_line,
-    kept_alpha,
     percent,
     sweep_lines,
     tail_lines,
     threshold_line,
     weakest_class_line,
 )
+from iouaware.structures import ModelInfo
 
 
 def evaluation(**changes: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_figures_are_said_at_both_alphas() -> None:
 def test_p50_alpha_stays_at_one_unless_it_gained(
     held_out: dict[str, Any], kept: float, words: str
 ) -> None:
-    assert kept_alpha(sweep(**held_out)) == kept
+    assert kept_alpha(sweep(**held_out)["held_out"]) == kept
     assert words in alpha_line(kept, sweep(**held_out))
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from iouaware import planning
 from iouaware.errors import CheckpointError, ConfigError, DatasetError
-from iouaware.planning import Plan, config_of_run, plan_training
+from iouaware.running import planning
+from iouaware.running.planning import Plan, config_of_run, plan_training
 
 
 def make_plan(data: Path | None, config: Path | str | None, **changes: object) -> tuple[Plan, str]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from iouaware.errors import CheckpointError, ConfigError
-from iouaware.run_folder import (
+from iouaware.running.folder import (
     RunLog,
     find_model,
     find_resumable,

@@ -14,9 +14,8 @@ from iouaware.config import read_config
 from iouaware.errors import CheckpointError, ConfigError, DatasetError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.inference.scoring import FORMULA
-from iouaware.planning import Plan, config_of_run, plan_training
 from iouaware.run import Run
-from iouaware.run_folder import (
+from iouaware.running.folder import (
     RUNS,
     RunLog,
     Say,
@@ -29,8 +28,9 @@ from iouaware.run_folder import (
     temporary_folder,
     write_yaml,
 )
+from iouaware.running.planning import Plan, config_of_run, plan_training
+from iouaware.running.summary import tail_lines
 from iouaware.runtime import environment_record
-from iouaware.summary import tail_lines
 
 if TYPE_CHECKING:
     from iouaware.data.layouts import Splits

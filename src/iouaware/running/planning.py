@@ -11,7 +11,7 @@ from iouaware.config import RECIPES, Config, build_config, read_recipe
 from iouaware.data.image_size import SIZES, choose_image_size, share_met
 from iouaware.data.layouts import Splits, read_splits, verify_images
 from iouaware.errors import ConfigError
-from iouaware.run_folder import Say, find_model
+from iouaware.running.folder import Say
 from iouaware.runtime import choose_device, default_workers
 
 if TYPE_CHECKING:
@@ -144,17 +144,9 @@ def _settings_of_start(start: str | None) -> dict[str, Any]:
     """Return the settings that make the network fit the weights to start from."""
     if start is None:
         return {}
-    from iouaware.model.torchvision_names import model_config_for_torchvision, name_of_torchvision
-    from iouaware.model.weight_files import is_own_model, read_model_info, read_state_dict
+    from iouaware.model.weights import model_settings_of
 
-    model: dict[str, Any] = {}
-    if start.startswith("torchvision:"):
-        model = model_config_for_torchvision(start.removeprefix("torchvision:"))
-    elif is_own_model(path := find_model(start)):
-        model = dict(read_model_info(path).config["model"])
-    elif name := name_of_torchvision(read_state_dict(path)):
-        model = model_config_for_torchvision(name)
-    return {f"model.{key}": value for key, value in model.items()}
+    return {f"model.{key}": value for key, value in model_settings_of(start).items()}
 
 
 def _where(recipe: str | Path) -> str:

@@ -1,0 +1,70 @@
+"""Two processes on one machine, as torchrun starts them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from iouaware.checkpoint import read_model
+from iouaware.data.synthetic import synthesize
+from iouaware.training.ranks import Ranks
+
+CONFIG = """
+model:
+  {backbone: test_efficientnet, weights: none, fpn_channels: 8, tower_convs: 1, shared_iou_convs: 1,
+   frozen_stages: 0}
+data: {image_size: 96, batch_size: 2}
+train: {epochs: 1, lr: 0.01, warmup_steps: 0}
+"""
+
+
+def test_alone_the_sums_are_the_values() -> None:
+    ranks = Ranks()
+    assert ranks.is_first
+    assert ranks.sum(3.5) == 3.5
+    assert ranks.any(True)
+    assert not ranks.any(False)
+    assert torch.equal(ranks.broadcast(torch.tensor([1, 2])), torch.tensor([1, 2]))
+
+
+def run_train(launcher: list[str], data: Path, config: Path, out: Path) -> str:
+    command = [*launcher, "-m", "iouaware", "train", str(data), "--config", str(config)]
+    done = subprocess.run(
+        [*command, "--out", str(out), "--workers", "0"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_p14_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
+    data = synthesize(tmp_path / "data", images=20, image_wh=(96, 96))  # 14 to train
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    run_train([sys.executable], data, config, tmp_path / "one")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    said = run_train([*torchrun, "--nproc-per-node", "2"], data, config, tmp_path / "two")
+
+    assert said.count("judging the best weights") == 1  # one process speaks
+    one, _ = read_model(tmp_path / "one" / "model.safetensors")
+    two, _ = read_model(tmp_path / "two" / "model.safetensors")
+    for key, value in one.state_dict().items():
+        torch.testing.assert_close(
+            two.state_dict()[key],
+            value,
+            rtol=1e-4,
+            atol=1e-6,
+            msg=lambda text, k=key: f"{k} {text}",
+        )
+    assert (tmp_path / "two" / "evaluation.json").is_file()
+    assert (tmp_path / "two" / "metrics.csv").read_text().count("\n") == 2
