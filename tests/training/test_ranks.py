@@ -58,13 +58,8 @@ def test_p14_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     assert said.count("judging the best weights") == 1  # one process speaks
     one, _ = read_model(tmp_path / "one" / "model.safetensors")
     two, _ = read_model(tmp_path / "two" / "model.safetensors")
+    others = two.state_dict()
     for key, value in one.state_dict().items():
-        torch.testing.assert_close(
-            two.state_dict()[key],
-            value,
-            rtol=1e-4,
-            atol=1e-6,
-            msg=lambda text, k=key: f"{k} {text}",
-        )
+        torch.testing.assert_close(others[key], value, rtol=1e-4, atol=1e-6, msg=key)
     assert (tmp_path / "two" / "evaluation.json").is_file()
     assert (tmp_path / "two" / "metrics.csv").read_text().count("\n") == 2
