@@ -60,13 +60,6 @@ def gain_text(sweep: Entry) -> str:
     return text if held_out["proven"] else f"{text} not proven"
 
 
-def at_alpha(sweep: Entry, metric: str, alpha: float) -> float | None:
-    """Return a metric of the sweep at one of its alphas."""
-    distances = [abs(value - alpha) for value in sweep["alphas"]]
-    value: float | None = sweep[metric][distances.index(min(distances))]
-    return value
-
-
 def minutes(entry: Entry) -> str:
     """Write the wall time of a run."""
     return number(entry["environment"]["wall_seconds"] / 60, 0)
@@ -80,19 +73,18 @@ def real_sets(results: Results) -> Iterable[tuple[str, Entry]]:
 
 def summary_row(name: str, entry: Entry) -> Sequence[str]:
     """Return one line a set: what it took and what it gave."""
-    sweep, pictures = entry["sweep"], entry["pictures"]
-    alpha = sweep["held_out"]["alpha"]
+    evaluation, pictures = entry["evaluation"], entry["pictures"]
     counts = " / ".join(str(pictures[part]) for part in ("train", "val", "test") if pictures[part])
     return (
         name,
         counts,
         f"{entry['image_size']} px",
         minutes(entry),
-        percent(at_alpha(sweep, "AP", 1.0)),
-        number(alpha, 1),
-        percent(at_alpha(sweep, "AP", alpha)),
-        gain_text(sweep),
-        percent(entry["evaluation"]["oracle"]["localisation"]["AP"]),
+        percent(evaluation["baseline"]["AP"]),
+        number(evaluation["alpha"], 1),
+        percent(evaluation["AP"]),
+        gain_text(entry["sweep"]),
+        percent(evaluation["oracle"]["localisation"]["AP"]),
     )
 
 
@@ -110,27 +102,24 @@ def demo_rows(results: Results) -> Iterable[Sequence[str]]:
 def ap_rows(results: Results) -> Iterable[Sequence[str]]:
     """Return two lines a set: alpha 1, and the alpha that was chosen."""
     for name, entry in real_sets(results):
-        sweep = entry["sweep"]
-        part = str(entry["evaluation"]["split"])
-        for alpha, gain in ((1.0, ""), (sweep["held_out"]["alpha"], gain_text(sweep))):
-            values = [percent(at_alpha(sweep, m, alpha)) for m in ("AP", "AP50", "AP75", "AP90")]
-            yield (name, part, number(alpha, 1), *values, gain)
+        evaluation = entry["evaluation"]
+        chosen = (evaluation["alpha"], evaluation, gain_text(entry["sweep"]))
+        for alpha, figures, gain in ((1.0, evaluation["baseline"], ""), chosen):
+            values = [percent(figures[key]) for key in ("AP", "AP50", "AP75")]
+            strict = percent(figures["AP_per_iou"]["0.90"])
+            yield (name, str(evaluation["split"]), number(alpha, 1), *values, strict, gain)
 
 
 def fit_rows(results: Results) -> Iterable[Sequence[str]]:
     """Return oracles, recall, correlation and false alarms."""
     for name, entry in real_sets(results):
-        evaluation, sweep = entry["evaluation"], entry["sweep"]
-        oracle, first = evaluation["oracle"], at_alpha(sweep, "AP", 1.0)
-        ceiling, half = oracle["localisation"]["AP"], at_alpha(sweep, "AP", 0.5)
-        share = None
-        if first is not None and half is not None and ceiling is not None:
-            share = (half - first) / (ceiling - first) if ceiling - first >= 0.01 else None
+        evaluation = entry["evaluation"]
+        oracle = evaluation["oracle"]
         yield (
             name,
-            percent(ceiling),
+            percent(oracle["localisation"]["AP"]),
             percent(oracle["any_class"]["AP"]),
-            number(share),
+            number(oracle["share_of_gap"]),
             percent(evaluation["recall_at_precision"]["0.95"]["0.75"]),
             number(evaluation["correlation"]["predicted_iou"]["pearson"]),
             number(evaluation["false_alarms_per_empty_image"]),

@@ -104,7 +104,7 @@ def test_the_help_shows_the_recipes_values(arguments: list[str], recipe: str) ->
 
 def test_help_shows_defaults_and_choices_of_the_recipe(parser: ArgumentParser) -> None:
     text = " ".join(parser.format_help().split())
-    assert "--train.optimizer sgd|adamw optimizer [adamw]" in text
+    assert "--train.optimizer sgd|adamw what takes the steps [adamw]" in text
     assert "the data set" in text
     assert "SUPPRESS" not in text
 

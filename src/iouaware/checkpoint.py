@@ -13,7 +13,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from iouaware.config import build_config
+from iouaware.config import Config, build_config
+from iouaware.data.dataset import Dataset
 from iouaware.errors import CheckpointError, ConfigError
 from iouaware.inference.scoring import FORMULA
 from iouaware.model.detector import Detector
@@ -27,7 +28,39 @@ from iouaware.model.weight_files import (
 )
 from iouaware.structures import ModelInfo
 
-__all__ = ["MODEL_FILE", "read_model", "read_model_info", "write_model", "write_model_info"]
+__all__ = [
+    "MODEL_FILE",
+    "describe_model",
+    "read_model",
+    "read_model_info",
+    "write_model",
+    "write_model_info",
+]
+
+
+def describe_model(
+    detector: Detector, config: Config, dataset: Dataset, image_size: int | tuple[int, int]
+) -> ModelInfo:
+    """Describe a detector as trained: alpha 1 until a sweep proves another one.
+
+    Args:
+        detector: the network.
+        config: the whole recipe.
+        dataset: the training pictures; names and ids come from here.
+        image_size: the size that was settled, px.
+    """
+    values = config.model_dump(mode="json")
+    values["data"]["image_size"] = image_size
+    return ModelInfo(
+        class_names=dataset.class_names,
+        category_ids=dataset.category_ids,
+        alpha=1.0,
+        score_thresholds={},
+        has_iou=config.model.iou_head,
+        config=values,
+        mean=detector.mean,
+        std=detector.std,
+    )
 
 
 def write_model(path: Path, detector: Detector, info: ModelInfo) -> None:

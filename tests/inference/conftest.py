@@ -18,7 +18,7 @@ from iouaware.structures import Candidates, Frame, ImageArray, ModelInfo
 
 CONFIG = Config(
     model=ModelConfig(
-        backbone="test_efficientnet",
+        backbone="resnet18",
         weights="none",
         fpn_channels=8,
         tower_convs=1,

@@ -102,7 +102,10 @@ def test_starting_from_torchvision_takes_its_network(
     by_name, _ = make_plan(tiny_coco, "small", start=f"torchvision:{generation}")
     assert by_name.config.model.geometry == "torchvision"
     # a file of its weights is told by its names
-    state = {"head.classification_head.cls_logits.weight": torch.zeros(1)}
+    state = {
+        "head.classification_head.cls_logits.weight": torch.zeros(1),
+        "head.classification_head.cls_logits.bias": torch.zeros(9 * 91),
+    }
     if generation.endswith("v2"):
         state["head.classification_head.conv.0.1.weight"] = torch.zeros(1)
     torch.save(state, tmp_path / "weights.pth")

@@ -154,8 +154,8 @@ def test_one_normaliser_for_all_three() -> None:
     _, alone = example()
     _, shared = example(normaliser=8.0)
     for name in ("class_loss", "box_loss", "iou_loss"):
-        expected = float(getattr(alone, name)) / 4
-        assert float(getattr(shared, name)) == pytest.approx(expected, rel=1e-5), name
+        expected = float(getattr(alone, name).detach()) / 4
+        assert float(getattr(shared, name).detach()) == pytest.approx(expected, rel=1e-5), name
 
 
 def test_without_iou_branch_the_iou_loss_is_zero() -> None:

@@ -36,6 +36,10 @@ _IOU_BRANCH = ("head.iou_layer.", "head.iou_tower.")
 _FREE_SETTINGS = {"weights", "frozen_stages", "prior_probability", "iou_head", "shared_iou_convs"}
 
 
+# what says how a network was trained rather than what it is
+_OF_TRAINING = {"weights", "frozen_stages", "prior_probability"}
+
+
 class _Source(NamedTuple):
     """Weights in this package's names, the settings they need, and the class of each row."""
 
@@ -105,8 +109,8 @@ def model_settings_of(source: str) -> dict[str, Any]:
         source: as in ``start_from``.
 
     Returns:
-        Values by their names in ``ModelConfig``; where the weights of a run come from, what it
-        froze and its IoU branch are its own affair, and left out.
+        Values by their names in ``ModelConfig``; where the weights of a run come from and what it
+        froze are its own affair, and left out.
 
     Raises:
         CheckpointError: no such weights, or of no known network.
@@ -114,7 +118,7 @@ def model_settings_of(source: str) -> dict[str, Any]:
     if source.startswith(TORCHVISION):
         return model_config_for_torchvision(source.removeprefix(TORCHVISION))
     settings = _open(source).settings
-    return {key: value for key, value in settings.items() if key not in _FREE_SETTINGS}
+    return {key: value for key, value in settings.items() if key not in _OF_TRAINING}
 
 
 def _open(source: str) -> _Source:

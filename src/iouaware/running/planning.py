@@ -11,7 +11,7 @@ from iouaware.config import RECIPES, Config, build_config, read_recipe
 from iouaware.data.image_size import SIZES, choose_image_size, share_met
 from iouaware.data.layouts import Splits, read_splits, verify_images
 from iouaware.errors import ConfigError
-from iouaware.running.folder import Say
+from iouaware.running.folder import Say, find_model
 from iouaware.runtime import choose_device, default_workers
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def plan_training(
         CheckpointError: ``start`` cannot be read.
     """
     chosen_device = choose_device(device)
+    if start is not None and not start.startswith("torchvision:"):
+        start = str(find_model(start))  # latest, a run folder or a file
     recipe = config or ("modern" if chosen_device.startswith("cuda") else "small")
     overrides = {SHORT_SETTINGS.get(key, key): value for key, value in settings.items()}
     built = build_config(

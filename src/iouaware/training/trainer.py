@@ -16,14 +16,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from iouaware.checkpoint import write_model
+from iouaware.checkpoint import describe_model, write_model
 from iouaware.config import Config
 from iouaware.data.layouts import Splits
 from iouaware.data.loader import Batch, build_training_loader
 from iouaware.errors import TrainingError
 from iouaware.images import canvas_fill
 from iouaware.model.detector import Detector
-from iouaware.structures import ModelInfo
 from iouaware.training.batch_losses import BatchLosses
 from iouaware.training.ema import build_ema
 from iouaware.training.logs import CsvLogger, Logger, Row, build_loggers
@@ -248,7 +247,8 @@ class Trainer:
         if ap > progress.best_ap or progress.best_ap < 0:
             progress.best_ap, progress.validations_without_gain = ap, 0
             if self.ranks.is_first:
-                write_model(self.run / "model.safetensors", judged, self._model_info())
+                info = describe_model(judged, self.config, self.splits.train, self.image_size)
+                write_model(self.run / "model.safetensors", judged, info)
         else:
             progress.validations_without_gain += 1
         progress.stopped_early = (
@@ -267,21 +267,6 @@ class Trainer:
         if not isinstance(averaged, Detector):
             raise TypeError(f"the average is a {type(averaged).__name__}, expected a Detector")
         return averaged
-
-    def _model_info(self) -> ModelInfo:
-        """Describe the model as trained: alpha 1 until a sweep proves another one."""
-        config = self.config.model_dump(mode="json")
-        config["data"]["image_size"] = self.image_size
-        return ModelInfo(
-            class_names=self.splits.train.class_names,
-            category_ids=self.splits.train.category_ids,
-            alpha=1.0,
-            score_thresholds={},
-            has_iou=self.config.model.iou_head,
-            config=config,
-            mean=self.detector.mean,
-            std=self.detector.std,
-        )
 
     def _fix_total_steps(self, now: float) -> None:
         """Turn --minutes into a number of steps, once, from the time of the first ones."""
