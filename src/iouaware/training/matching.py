@@ -26,8 +26,9 @@ def match_anchors(
 
     An anchor is positive where its best IoU reaches ``positive_iou``, background below
     ``negative_iou``, ignored between. The best anchors of each box are positive whatever their
-    IoU (ties included), and keep the box that fits them best, as in torchvision; a box that
-    touches no anchor claims none. Anchors half inside an ignored region are ignored unless
+    IoU (ties included); below ``positive_iou`` such an anchor learns the box that claims it, of
+    several the one it overlaps most, or a small box beside a larger one would have none; a box
+    that touches no anchor claims none. Anchors half inside an ignored region are ignored unless
     positive. Works in chunks of anchors with the same result, so a crowded image needs no more
     memory than a plain one.
 
@@ -61,6 +62,9 @@ def match_anchors(
                 iou = pairwise_iou(boxes[objects], anchors[part])
             is_best = (iou == box_best[:, None]) & (iou > 0)
             forced[part] = is_best.any(dim=0)
+            claims = (iou * is_best).max(dim=0).indices  # [chunk], the box that claims most
+            claimed = forced[part] & (best_iou[part] < positive_iou)
+            best_index[part] = torch.where(claimed, objects[claims], best_index[part])
     positive = (best_iou >= positive_iou) | forced
     between = (best_iou >= negative_iou) & ~positive
     on_crowd = _covered(anchors, boxes[ignored], chunk_elements) & ~positive
