@@ -140,7 +140,7 @@ def our_step(name: str, data: Path, image_size: int, batch_size: int) -> Callabl
     batches = load_batches(data, image_size, batch_size)
 
     def step(number: int) -> None:
-        trainer._train_batch(batches[number])
+        trainer.train_batch(batches[number])
 
     return step
 

@@ -236,6 +236,19 @@ def test_p02_boxes_in_another_form_are_told_with_the_form(wrote: str, expected: 
         builder.build()
 
 
+@pytest.mark.parametrize(("odd", "told"), [(11, False), (12, True)])
+def test_p02_a_fifth_of_the_boxes_decides(odd: int, told: bool) -> None:
+    # corners that also fit read as xywh, but for the odd ones: 50 + 90 > 100
+    written = np.array([[50.0, 20.0, 90.0, 60.0]] * odd + [[10.0, 10.0, 40.0, 40.0]] * (60 - odd))
+    builder = start(box_form="xywh")
+    builder.add_image("a.jpg", 100, 80, read_as(written, "xywh"), [0] * 60)
+    if told:
+        with pytest.raises(DatasetError, match=r"12 of 60 boxes do not fit.*look like xyxy"):
+            builder.build()
+    else:
+        assert builder.build().mended.counts == {"boxes that stuck out clipped": 11}
+
+
 def test_p02_boxes_of_a_larger_picture_are_told() -> None:
     builder = start(box_form="xywh")
     builder.add_image("a.jpg", 30, 24, random_corners(60), [0] * 60)  # pictures shrunk, boxes not

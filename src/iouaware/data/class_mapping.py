@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 
 import numpy as np
 
+from iouaware.data.classes import suggest_names
 from iouaware.data.dataset import Dataset
 from iouaware.errors import DatasetError
 
@@ -29,12 +29,10 @@ def map_classes(
     counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
     for label in np.flatnonzero((new_label < 0) & (counts > 0)):
         name = dataset.class_names[label]
-        near = difflib.get_close_matches(name, class_names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         raise DatasetError(
             f"{dataset.root}, {dataset.split}: {counts[label]} boxes of class {name!r}, which the "
-            f"model does not know; {hint}it was trained on {', '.join(class_names)}: "
-            "use data of these classes, or train on this data"
+            f"model does not know; it was trained on {', '.join(class_names)}: use data of "
+            f"these classes, or train on this data{suggest_names(name, class_names)}"
         )
     labels = new_label[dataset.labels] if len(dataset.labels) else dataset.labels
     return replace(dataset, class_names=class_names, category_ids=category_ids, labels=labels)

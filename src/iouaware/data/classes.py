@@ -34,14 +34,19 @@ class ClassList:
         labels = {name: label for label, name in enumerate(self.names)}
         unknown = sorted(set(names) - labels.keys())
         if unknown:
-            hint = difflib.get_close_matches(unknown[0], self.names, n=3, cutoff=0.6)
-            close = f"; did you mean {' or '.join(map(repr, hint))}?" if hint else ""
             others = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
             raise DatasetError(
                 f"{where}: class {unknown[0]!r}{others} is not among the {len(self.names)} classes "
-                f"of the training data ({_shorten(self.names)}){close}"
+                f"of the training data ({_shorten(self.names)})"
+                f"{suggest_names(unknown[0], self.names)}"
             )
         return labels
+
+
+def suggest_names(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean ...?" with the known names closest to one, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _shorten(names: tuple[str, ...]) -> str:

@@ -40,6 +40,18 @@ class Batch(NamedTuple):
     indices: tuple[int, ...]
 
 
+def _read_or_error(dataset: Dataset, index: int) -> ImageArray | DatasetError:
+    """Read one picture, or return why it cannot be read, for the loader to raise.
+
+    An exception that crosses processes comes out with a traceback in its text; a returned one
+    keeps its single line.
+    """
+    try:
+        return read_image(dataset.record(index).path)
+    except DatasetError as error:
+        return error
+
+
 class TrainingImages(torch_data.Dataset[Any]):
     """The augmented pictures of one epoch, by index."""
 
@@ -57,15 +69,10 @@ class TrainingImages(torch_data.Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Target, int] | DatasetError:
-        """Read and augment one picture; one that cannot be read is returned as its error.
-
-        An exception that crosses processes comes out with a traceback in its text; a returned
-        one keeps its single line, and the loader raises it.
-        """
-        try:
-            image = read_image(self.dataset.record(index).path)
-        except DatasetError as error:
-            return error
+        """Read and augment one picture; one that cannot be read is returned as its error."""
+        image = _read_or_error(self.dataset, index)
+        if isinstance(image, DatasetError):
+            return image
         target = self.dataset.target(index)
         return *self.transform(image, target, self.seed, self.epoch, index), index
 
@@ -84,10 +91,9 @@ class _CanvasImages(torch_data.Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Frame, int] | DatasetError:
-        try:
-            image = read_image(self.dataset.record(index).path)
-        except DatasetError as error:
-            return error
+        image = _read_or_error(self.dataset, index)
+        if isinstance(image, DatasetError):
+            return image
         canvas, frame = resize_to_canvas(image, self.image_size, self.fill)
         return torch.from_numpy(canvas), frame, index
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from defusedxml import ElementTree as SafeElementTree
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
 from iouaware.data.mending import Mended
+from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import map_threads, read_shown_sizes
 from iouaware.data.rotation import enclosing_box
 from iouaware.errors import DatasetError
@@ -153,11 +153,8 @@ def _read_number(element: Element, tag: str, where: str, default: float | None =
     text = _text(element, tag)
     if not text and default is not None:
         return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    value = parse_number(text)
+    if value is None:
         raise DatasetError(f"{where}: {tag} is {text!r}, expected a number")
     return value
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
 from iouaware.data.mending import Mended
+from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import read_shown_sizes
 from iouaware.errors import DatasetError
 
@@ -91,11 +91,8 @@ def _read_line(fields: list[str], where: str, mended: Mended, file: str) -> tupl
 
 
 def _read_number(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    value = parse_number(text)
+    if value is None:
         raise DatasetError(f"{where}: {text!r} is no number")
     return value
 

@@ -152,7 +152,7 @@ class Trainer:
         saved_at = lap = time.perf_counter()
         for batch in self._with_bar(self.batches(progress.epoch, progress.batch)):
             progress.batch += 1
-            stepped = self._train_batch(batch)
+            stepped = self.train_batch(batch)
             now = time.perf_counter()
             progress.seconds, lap = progress.seconds + now - lap, now
             if not stepped:
@@ -183,7 +183,7 @@ class Trainer:
             disable=None if self.ranks.is_first else True,
         )
 
-    def _train_batch(self, batch: Batch) -> bool:
+    def train_batch(self, batch: Batch) -> bool:
         """Add a batch's gradient; step where enough are summed, and tell whether it did."""
         train, progress = self.config.train, self.progress
         complete = progress.batch % train.accumulate == 0
