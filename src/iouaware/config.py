@@ -126,7 +126,8 @@ class TrainConfig(_Settings):
         0.999, gt=0, lt=1, description="share of the average that stays; less in the first steps"
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: float16 on CUDA, float32 elsewhere"
+        "auto",
+        description="auto: float16 on CUDA, bfloat16 on a CPU that multiplies in it, else float32",
     )
     compile: bool = Field(False, description="compile the network with torch.compile")
     positive_iou: float = Field(0.5, gt=0, le=1, description="anchors from here on are positive")

@@ -11,14 +11,8 @@ from iouaware.model.detector import Detector
 from iouaware.structures import AnchorTargets
 from iouaware.training.losses import Losses, compute_losses
 from iouaware.training.matching import match_anchors
+from iouaware.training.precision import choose_precision, lower_precision
 from iouaware.training.ranks import Ranks
-
-
-def choose_precision(precision: str, device: str) -> torch.dtype | None:
-    """Return what the network computes in, None for plain float32."""
-    if precision == "auto":
-        precision = "float16" if torch.device(device).type == "cuda" else "float32"
-    return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
 
 
 class BatchLosses:
@@ -44,9 +38,7 @@ class BatchLosses:
         """Run the network and compare it with the truth."""
         images = batch.images.to(self.device, non_blocking=True)
         images = self.detector.normalise(images).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(
-            self.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None
-        ):
+        with lower_precision(self.dtype, self.device, self.config.train.compile):
             outputs = self.network(images)
         boxes, labels, matches = [], [], []
         train = self.config.train

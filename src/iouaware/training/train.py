@@ -94,9 +94,10 @@ def _load_weights(
 def _describe_schedule(trainer: Trainer, minutes: float) -> str:
     """Write the schedule, its expected time and the learning rate as one line."""
     train = trainer.config.train
+    precision = str(trainer.losses.dtype or torch.float32).removeprefix("torch.")
     return (
         f"schedule: {train.epochs} epochs, {trainer.progress.total_steps} steps of "
         f"{trainer.images_per_step} pictures, about {max(1, round(minutes))} minutes on "
-        f"{trainer.device}; {train.optimizer}, learning rate {trainer.lr:.3g} "
+        f"{trainer.device} in {precision}; {train.optimizer}, learning rate {trainer.lr:.3g} "
         f"({train.lr:g} for 16 pictures)"
     )
