@@ -34,6 +34,11 @@ class ModelConfig(_Settings):
         "packaged, timm, none, or a file",
     )
     frozen_stages: int = Field(1, ge=0, le=4, description="1 freezes the stem and the first stage")
+    batch_norm: Literal["fixed", "learnt"] = Field(
+        "fixed",
+        description="the backbone's BatchNorm statistics: fixed, or learnt from batches of at "
+        "least four pictures",
+    )
     norm_eps: float | None = Field(None, ge=0, description="epsilon of BatchNorm; None keeps it")
     fpn_channels: int = Field(256, ge=8, description="width of the pyramid and the towers")
     p6_from: Literal["c5", "p5"] = Field("c5", description="what P6 is computed from")

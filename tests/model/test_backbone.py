@@ -49,6 +49,30 @@ def test_p23_batchnorm_statistics_stay_fixed_at_any_batch_size():
     assert all(norm.weight.grad is not None for norm in norms)
 
 
+def test_p23_statistics_are_learnt_from_four_pictures_or_more():
+    backbone = Backbone(TINY)
+    norm = backbone.batch_norms()[0]
+    assert norm.running_mean is not None
+    before = norm.running_mean.clone()
+    backbone.learn_statistics(3)
+    backbone(torch.randn(3, 3, 64, 64) * 5)
+    assert torch.equal(norm.running_mean, before)
+    backbone.learn_statistics(4)
+    backbone(torch.randn(4, 3, 64, 64) * 5)
+    assert not torch.equal(norm.running_mean, before)
+    backbone.train()  # fixed again until the next call
+    assert not any(norm.training for norm in backbone.batch_norms())
+
+
+def test_frozen_layers_learn_no_statistics():
+    backbone = Backbone("resnet18", frozen_stages=1)
+    backbone.learn_statistics(8)
+    norms = dict(backbone.network.named_modules())
+    assert not norms["bn1"].training
+    assert not norms["layer1.0.bn1"].training
+    assert norms["layer2.0.bn1"].training
+
+
 @pytest.mark.parametrize(
     ("stages", "first_learning"),
     [

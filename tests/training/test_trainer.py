@@ -101,18 +101,33 @@ def test_a_run_leaves_weights_logs_and_checkpoints(tiny_dataset: Dataset, tmp_pa
     assert detector.num_classes == len(tiny_dataset.class_names)
 
 
-@pytest.mark.parametrize("step", [2, 3, 7])
+@pytest.mark.parametrize(
+    ("step", "steps", "settings"),
+    [
+        (2, 9, {}),
+        (3, 9, {}),
+        (7, 9, {}),
+        (3, 6, {"data.batch_size": 4, "model.batch_norm": "learnt"}),
+    ],
+)
 def test_p20_resume_equals_an_uninterrupted_run(
-    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    steps: int,
+    settings: dict[str, Any],
 ) -> None:
-    config = tiny_config(**{"data.colour": 0.5, "data.crop": 0.5})
+    config = tiny_config(**{"data.colour": 0.5, "data.crop": 0.5, **settings})
     whole = build_trainer(tiny_dataset, tmp_path / "whole", config)
     whole.fit()
 
     stopped = build_trainer(tiny_dataset, tmp_path / "run", config)
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "StopSignal", lambda: StopAt(step))
-        with pytest.raises(TrainingError, match=rf"stopped by a signal at step {step} of 9; go on"):
+        with pytest.raises(
+            TrainingError, match=rf"stopped by a signal at step {step} of {steps}; go on"
+        ):
             stopped.fit()
     resumed = build_trainer(tiny_dataset, tmp_path / "run", config)
     torch.manual_seed(123)  # nothing may depend on hidden random state
@@ -185,7 +200,14 @@ def test_p04_pictures_without_objects_alone_train(tiny_dataset: Dataset, tmp_pat
 
 
 def test_all_but_iou_changes_nothing_else(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    config = tiny_config(**{"train.freeze": "all-but-iou", "train.ema": False})
+    config = tiny_config(
+        **{
+            "train.freeze": "all-but-iou",
+            "train.ema": False,
+            "data.batch_size": 4,
+            "model.batch_norm": "learnt",
+        }
+    )
     trainer = build_trainer(tiny_dataset, tmp_path / "run", config)
     before = weights_of(trainer)
     trainer.fit()
@@ -193,6 +215,19 @@ def test_all_but_iou_changes_nothing_else(tiny_dataset: Dataset, tmp_path: Path)
     changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
     assert changed
     assert all("iou" in key for key in changed)
+
+
+@pytest.mark.parametrize("batch_norm", ["fixed", "learnt"])
+def test_statistics_change_only_where_they_are_learnt(
+    tiny_dataset: Dataset, tmp_path: Path, batch_norm: str
+) -> None:
+    config = tiny_config(**{"data.batch_size": 4, "model.batch_norm": batch_norm})
+    trainer = build_trainer(tiny_dataset, tmp_path / "run", config)
+    before = weights_of(trainer)
+    trainer.fit()
+    after = weights_of(trainer)  # the average's: it takes the statistics as they are
+    learnt = [key for key in after if not torch.equal(after[key], before[key])]
+    assert any(key.endswith("running_mean") for key in learnt) == (batch_norm == "learnt")
 
 
 def test_patience_ends_a_run_that_no_longer_improves(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -12,14 +12,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from iouaware.errors import ConfigError
 
 STRIDES = (8, 16, 32)
+# fewer pictures say too little about mean and variance
+LEAST_FOR_STATISTICS = 4
 
 
 class Backbone(nn.Module):
     """Features C3, C4 and C5 of any timm network that has them.
 
     Weights are random until ``weights.load_backbone_weights`` fills them: building a network never
-    reaches for the net or the disk. BatchNorm keeps its statistics in training too, since a batch
-    of a detector is too small to estimate them; its scale and shift learn outside the frozen
+    reaches for the net or the disk. BatchNorm keeps its statistics in training too, unless
+    ``learn_statistics`` is called before a step; its scale and shift learn outside the frozen
     stages.
 
     Attributes:
@@ -62,11 +64,22 @@ class Backbone(nn.Module):
         return features
 
     def train(self, mode: bool = True) -> Backbone:
-        """Switch to training or evaluation; BatchNorm's statistics stay fixed in both."""
+        """Switch to training or evaluation; both fix BatchNorm's statistics."""
         super().train(mode)
         for module in self.batch_norms():
             module.eval()
         return self
+
+    def learn_statistics(self, images: int) -> None:
+        """Let BatchNorm learn its statistics from the next batch, until ``train`` or ``eval``.
+
+        Frozen layers never do, and none does from fewer than four pictures.
+
+        Args:
+            images: pictures in the batch.
+        """
+        for module in self.batch_norms():
+            module.train(images >= LEAST_FOR_STATISTICS and module.weight.requires_grad)
 
     def batch_norms(self) -> list[_BatchNorm]:
         """List all BatchNorm layers."""

@@ -38,6 +38,8 @@ class BatchLosses:
         """Run the network and compare it with the truth."""
         images = batch.images.to(self.device, non_blocking=True)
         images = self.detector.normalise(images).contiguous(memory_format=torch.channels_last)
+        if self.config.model.batch_norm == "learnt":
+            self.detector.backbone.learn_statistics(len(images))
         with lower_precision(self.dtype, self.device, self.config.train.compile):
             outputs = self.network(images)
         boxes, labels, matches = [], [], []
