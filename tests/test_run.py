@@ -152,6 +152,16 @@ def test_candidates_of_other_pictures_are_not_used(run: Run, tiny_voc: Path) -> 
     assert run.report().is_file()  # on the data of the last evaluation
 
 
+def test_only_float32_candidates_are_kept(run: Run) -> None:
+    kept = run.path / "candidates-val.npz"
+    kept.unlink()
+    quick = Run(run.path, device="cpu", workers=0, precision="bfloat16").evaluate()
+    assert quick["images"] == run.evaluate()["images"]
+    (run.path / "candidates-val.npz").unlink()
+    Run(run.path, device="cpu", workers=0, precision="bfloat16").evaluate()
+    assert not kept.exists()
+
+
 def test_figures_of_changed_pictures_are_called_so(run: Run) -> None:
     said: list[str] = []
     split = read(run.path / "split.json")

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 from pydantic import Field
 
-from iouaware.config import RECIPES
-from iouaware.options import ALPHA_HELP, Count, Positive, Share, add_settings, recipe_of
+from iouaware.config import Precision
+from iouaware.options import ALPHA_HELP, Count, Share, add_machine, given
 from iouaware.running.folder import Say
 from iouaware.running.summary import evaluation_lines, sweep_lines
+from iouaware.train_command import add_adopt, add_train, run_adopt, run_train
 
 if TYPE_CHECKING:
     from iouaware.run import Run
 
 Result = dict[str, Any]
-# options of train that are no settings; all others go on by their dotted names
-TRAIN_FLAGS = ("out", "device", "workers", "log", "dry_run", "resume", "overfit", "strict")
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,11 @@ class Command:
     computes: bool = True
 
 
-def _add_machine(parser: ArgumentParser) -> None:
+def _add_precision(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--device", type=str, metavar="D", help="cpu, cuda, cuda:1 ...; CUDA where it is seen"
-    )
-    parser.add_argument(
-        "--workers",
-        type=Count,
-        metavar="N",
-        help="processes that load pictures; chosen by the cores if left out",
+        "--precision",
+        type=Precision,
+        help="what the network computes in; auto: as quick as the device can, float32 if left out",
     )
 
 
@@ -65,96 +60,17 @@ def _add_data(parser: ArgumentParser) -> None:
     parser.add_argument("--split", type=str, default="val", help="train, val or test")
 
 
-def _add_train(parser: ArgumentParser, arguments: Sequence[str]) -> None:
-    parser.add_argument(
-        "DATA",
-        nargs="?",
-        type=str,
-        help="a COCO, VOC or YOLO data set: its folder, or the file about it",
-    )
-    _add_training_flags(parser, arguments)
-    parser.add_argument(
-        "--from",
-        type=str,
-        metavar="START",
-        help="start from a run, a weights file, or torchvision:NAME",
-    )
-
-
-def _add_adopt(parser: ArgumentParser, arguments: Sequence[str]) -> None:
-    parser.add_argument(
-        "CHECKPOINT",
-        type=str,
-        help="torchvision:retinanet_resnet50_fpn[_v2], or its weights in a file",
-    )
-    _add_training_flags(parser, arguments)
-
-
-def _add_training_flags(parser: ArgumentParser, arguments: Sequence[str]) -> None:
-    parser.add_argument(
-        "--config",
-        type=str,
-        metavar="NAME|FILE",
-        help=f"{', '.join(RECIPES)} or a YAML file; small, or modern on CUDA",
-    )
-    parser.add_argument(
-        "--out",
-        type=str,
-        metavar="RUN",
-        help="the run folder, new or empty; runs/<data>-<n>/ if left out",
-    )
-    parser.add_argument("--resume", type=str, metavar="RUN", help="go on with a run, or latest")
-    parser.add_argument(
-        "--overfit",
-        type=Positive,
-        metavar="N",
-        help="learn N pictures by heart: can the data be learnt at all?",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
-    parser.add_argument(
-        "--strict", action="store_true", help="stop at an annotation that would be mended"
-    )
-    parser.add_argument(
-        "--log",
-        type=str,
-        metavar="NAMES",
-        help="csv,tensorboard,mlflow,wandb: where each epoch's numbers go",
-    )
-    _add_machine(parser)
-    add_settings(parser, recipe_of(arguments))
-
-
-def _train(options: Namespace, say: Say) -> Result:
-    return _train_from(options, say, options.get("DATA"), options.get("from"))
-
-
-def _adopt(options: Namespace, say: Say) -> Result:
-    """Short for ``train --from CHECKPOINT --train.freeze all-but-iou``."""
-    if "train.freeze" not in options:
-        options["train.freeze"] = "all-but-iou"
-    return _train_from(options, say, None, options.CHECKPOINT)
-
-
-def _train_from(options: Namespace, say: Say, data: str | None, start: str | None) -> Result:
-    from iouaware.running.training import train
-
-    given = vars(options.as_flat())
-    flags = {name: given[name] for name in TRAIN_FLAGS if name in given}
-    settings = {name: value for name, value in given.items() if "." in name or name == "seed"}
-    run = train(data, given.get("config"), from_=start, say=say, **flags, **settings)
-    return run.result()
-
-
 def _add_evaluate(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     _add_run(parser)
     _add_data(parser)
     parser.add_argument("--alpha", type=Share, help=f"{ALPHA_HELP}; the model's if left out")
-    _add_machine(parser)
+    add_machine(parser)
+    _add_precision(parser)
 
 
 def _evaluate(options: Namespace, say: Say) -> Result:
     run = _open(options, say)
-    evaluation = run.evaluate(**_given(options, "data", "split", "alpha"))
+    evaluation = run.evaluate(**given(options, "data", "split", "alpha"))
     for line in evaluation_lines(evaluation):
         say(line)
     say(f"wrote {run.path / 'evaluation.json'}")
@@ -171,12 +87,13 @@ def _add_sweep(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--per-class", action="store_true", help="an alpha for each class too")
     parser.add_argument("--save", action="store_true", help="keep the choice in the model file")
-    _add_machine(parser)
+    add_machine(parser)
+    _add_precision(parser)
 
 
 def _sweep(options: Namespace, say: Say) -> Result:
     run = _open(options, say)
-    sweep = run.sweep(**_given(options, "data", "split", "optimize", "per_class", "save"))
+    sweep = run.sweep(**given(options, "data", "split", "optimize", "per_class", "save"))
     for line in sweep_lines(sweep):
         say(line)
     if options.get("save"):
@@ -204,19 +121,20 @@ def _add_predict(parser: ArgumentParser, arguments: Sequence[str]) -> None:
         type=Literal["iouaware", "coco", "yolo", "labelstudio"],
         help="form of predictions.json",
     )
-    _add_machine(parser)
+    add_machine(parser)
+    _add_precision(parser)
 
 
 def _predict(options: Namespace, say: Say) -> Result:
     names = ("out", "format", "alpha", "score_threshold", "min_iou")
-    path = _open(options, say).predict(options.SOURCE, **_given(options, *names))
+    path = _open(options, say).predict(options.SOURCE, **given(options, *names))
     say(f"wrote {path} and the drawn pictures beside it")
     return {"predictions": str(path)}
 
 
 def _add_report(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     _add_run(parser)
-    _add_machine(parser)
+    add_machine(parser)
 
 
 def _report(options: Namespace, say: Say) -> Result:
@@ -235,31 +153,26 @@ def _add_synthesize(parser: ArgumentParser, arguments: Sequence[str]) -> None:
 def _synthesize(options: Namespace, say: Say) -> Result:
     from iouaware.data.synthetic import synthesize
 
-    folder = synthesize(options.DIR, **_given(options, "images", "seed", "format"))
+    folder = synthesize(options.DIR, **given(options, "images", "seed", "format"))
     say(f"drew {folder}; train on it: iouaware train {shlex.quote(str(folder))}")
     return {"data": str(folder)}
 
 
 def _add_demo(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="a minute's worth, less good")
-    _add_machine(parser)
+    add_machine(parser)
 
 
 def _demo(options: Namespace, say: Say) -> Result:
     from iouaware.demo import run_demo
 
-    return run_demo(say=say, **_given(options, "quick", "device", "workers")).result()
+    return run_demo(say=say, **given(options, "quick", "device", "workers")).result()
 
 
 def _open(options: Namespace, say: Say) -> Run:
     from iouaware.run import Run
 
-    return Run(options.RUN, say=say, **_given(options, "device", "workers"))
-
-
-def _given(options: Namespace, *names: str) -> dict[str, Any]:
-    """Return the options that were given, so that the functions' own defaults hold."""
-    return {name: options[name] for name in names if name in options}
+    return Run(options.RUN, say=say, **given(options, "device", "workers", "precision"))
 
 
 COMMANDS = {
@@ -267,8 +180,8 @@ COMMANDS = {
         "",
         "train a detector on a folder of labelled pictures, judge it, write its report",
         "DATA [--config small|modern|paper|FILE] [--minutes M] [options]",
-        _add_train,
-        _train,
+        add_train,
+        run_train,
     ),
     "predict": Command(
         "",
@@ -296,8 +209,8 @@ COMMANDS = {
         "tune",
         "turn a torchvision RetinaNet into an IoU-aware one",
         "CHECKPOINT [--data DATA] [--epochs N] [--out RUN] [options]",
-        _add_adopt,
-        _adopt,
+        add_adopt,
+        run_adopt,
     ),
     "synthesize": Command(
         "data",

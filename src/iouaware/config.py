@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from iouaware.errors import ConfigError
 
 RECIPES = ("small", "modern", "paper")
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class _Settings(BaseModel):
@@ -130,7 +131,7 @@ class TrainConfig(_Settings):
     ema_decay: float = Field(
         0.999, gt=0, lt=1, description="share of the average that stays; less in the first steps"
     )
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    precision: Precision = Field(
         "auto",
         description="auto: float16 on CUDA, bfloat16 on a CPU that multiplies in it, else float32",
     )

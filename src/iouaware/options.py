@@ -64,6 +64,24 @@ class _HelpFormatter(RawDescriptionHelpFormatter):
         return f"{text} [{shown}]".lstrip().replace("%", "%%")
 
 
+def add_machine(parser: ArgumentParser) -> None:
+    """Add the options that say where to compute."""
+    parser.add_argument(
+        "--device", type=str, metavar="D", help="cpu, cuda, cuda:1 ...; CUDA where it is seen"
+    )
+    parser.add_argument(
+        "--workers",
+        type=Count,
+        metavar="N",
+        help="processes that load pictures; chosen by the cores if left out",
+    )
+
+
+def given(options: Namespace, *names: str) -> dict[str, Any]:
+    """Return the options that were given, so that the functions' own defaults hold."""
+    return {name: options[name] for name in names if name in options}
+
+
 def add_settings(parser: ArgumentParser, recipe: str) -> None:
     """Add an option for every setting, with the recipe's values as the defaults shown."""
     values = read_recipe(recipe)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iouaware.config import Config, InferenceConfig, build_config, read_config
+from iouaware.config import Config, InferenceConfig, Precision, build_config, read_config
 from iouaware.errors import IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
@@ -51,6 +51,7 @@ class Run:
         *,
         device: str | None = None,
         workers: int | None = None,
+        precision: Precision = "float32",
         say: Say | None = None,
         known: Mapping[str, Dataset] | None = None,
     ) -> None:
@@ -60,6 +61,7 @@ class Run:
             run: a run folder, a ``.safetensors`` file, or ``latest``.
             device: None takes CUDA where it is seen.
             workers: processes that load pictures; None chooses.
+            precision: what the network computes in when it looks at pictures.
             say: takes each line meant for the user; Python's logging by default.
             known: as above.
 
@@ -68,7 +70,7 @@ class Run:
         """
         self._run = find_run(run)
         self.path = self._run if self._run.is_dir() else self._run.parent
-        self._device, self._workers = device, workers
+        self._device, self._workers, self._precision = device, workers, precision
         self._say = say or RunLog()
         self.known = known or {}
 
@@ -239,7 +241,7 @@ class Run:
         from iouaware.inference.sources import list_sources
 
         list_sources(sources)  # a missing source is told before the model is loaded
-        predictor = load(self.model_path, choose_device(self._device))
+        predictor = load(self.model_path, choose_device(self._device), self._precision)
         folder = claim_folder(Path(out)) if out else numbered_folder(self.path, "predict")
         try:
             return predict_folder(
@@ -278,7 +280,7 @@ class Run:
             dataset = read_run_split(self.path, self.config, self.info, data, split, self._say)
         kept = self.path / f"candidates-{split}.npz" if own else None
         return dataset, collect_run_candidates(
-            self.model_path, dataset, kept, self._device, self._workers
+            self.model_path, dataset, kept, self._device, self._workers, self._precision
         )
 
     def _place(self, data: str | Path | None) -> str | None:

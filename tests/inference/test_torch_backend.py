@@ -219,3 +219,19 @@ def test_p52_prediction_takes_no_ground_truth() -> None:
         for parameter in inspect.signature(call).parameters.values():
             described = f"{parameter.name} {parameter.annotation}".lower()
             assert not any(word in described for word in ("target", "truth", "gt_", "dataset"))
+
+
+def test_lower_precision_moves_boxes_a_little() -> None:
+    canvas = np.random.default_rng(0).integers(0, 256, (1, 128, 128, 3), np.uint8)
+    exact = TorchBackend(build_detector(), InferenceConfig())
+    quick = TorchBackend(build_detector(), InferenceConfig(), precision="bfloat16")
+    (one,), (other,) = (
+        backend.compute_candidates(canvas, [Frame((128, 128), (128, 128), (128, 128))])
+        for backend in (exact, quick)
+    )
+    assert one.boxes.dtype == other.boxes.dtype == np.float32
+    assert not np.array_equal(one.class_scores, other.class_scores)
+    shared = np.intersect1d(one.anchor_index, other.anchor_index, return_indices=True)
+    assert len(shared[0]) > 0.9 * len(np.unique(one.anchor_index))
+    moved = np.abs(one.boxes[shared[1]] - other.boxes[shared[2]])
+    assert moved.max() < 4  # bfloat16 keeps eight bits: under 1 % of a box of 300 px

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from iouaware.config import InferenceConfig
+from iouaware.config import InferenceConfig, Precision
 from iouaware.errors import CheckpointError
 from iouaware.images import canvas_fill, resize_to_canvas
 from iouaware.inference.detections import Detections
@@ -197,12 +197,15 @@ class Predictor:
             yield name, image, image
 
 
-def load(path: str | Path, device: str | None = None) -> Predictor:
+def load(
+    path: str | Path, device: str | None = None, precision: Precision = "float32"
+) -> Predictor:
     """Load a model for prediction.
 
     Args:
         path: a run folder, or a ``.safetensors`` file.
         device: a torch device; None takes CUDA where there is one, else the processor.
+        precision: what the network computes in; ``auto`` takes what the device is quick in.
 
     Raises:
         CheckpointError: no model there, or none that can be used.
@@ -226,7 +229,7 @@ def load(path: str | Path, device: str | None = None) -> Predictor:
     detector, info = read_model(file)
     settings = InferenceConfig.model_validate(info.config.get("inference", {}))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    backend = TorchBackend(detector, settings, device, has_iou=info.has_iou)
+    backend = TorchBackend(detector, settings, device, info.has_iou, precision)
     return Predictor(backend, info, name=Path(path).as_posix())
 
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from iouaware.boxes import decode_boxes
-from iouaware.config import InferenceConfig
+from iouaware.config import InferenceConfig, Precision
 from iouaware.inference.postprocess import PAPER_SCORE_FLOOR
 from iouaware.inference.scoring import fuse_scores
+from iouaware.model.precision import choose_precision, lower_precision
 from iouaware.structures import Candidates, Frame, HeadOutputs, ImageArray
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class TorchBackend:
         settings: InferenceConfig,
         device: str | torch.device = "cpu",
         has_iou: bool = True,
+        precision: Precision = "float32",
     ) -> None:
         """Prepare a detector for inference.
 
@@ -42,10 +44,12 @@ class TorchBackend:
             settings: floor and numbers of candidates count here.
             device: where to compute.
             has_iou: False leaves an IoU branch that was never trained unread.
+            precision: what the network computes in.
         """
         self.device = torch.device(device)
         self.settings = settings
         self.has_iou = has_iou
+        self.dtype = choose_precision(precision, str(self.device))
         self.detector = detector.to(self.device).eval().to(memory_format=torch.channels_last)
 
     def compute_candidates(self, canvases: ImageArray, frames: Sequence[Frame]) -> list[Candidates]:
@@ -70,7 +74,8 @@ class TorchBackend:
                 f"canvases have shape {canvases.shape} for {len(frames)} frames, "
                 "expected [B, H, W, 3] and B frames"
             )
-        with torch.inference_mode():
+        lower = lower_precision(self.dtype, self.device, quick_gradients=False)
+        with torch.inference_mode(), lower:
             # [B, H, W, 3] seen as [B, 3, H, W] is channels_last already
             pixels = torch.from_numpy(np.ascontiguousarray(canvases)).to(self.device)
             images = self.detector.normalise(pixels.permute(0, 3, 1, 2))

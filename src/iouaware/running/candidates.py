@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iouaware.config import Config
+from iouaware.config import Config, Precision
 from iouaware.data.class_mapping import map_classes
 from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import read_split
@@ -74,6 +74,7 @@ def collect_run_candidates(
     kept: Path | None,
     device: str | None = None,
     workers: int | None = None,
+    precision: Precision = "float32",
 ) -> list[Candidates]:
     """Return the candidates of every picture, from the kept file where it fits the pictures.
 
@@ -83,14 +84,17 @@ def collect_run_candidates(
         kept: ``RUN/candidates-<split>.npz``, read or written; None neither reads nor writes.
         device: None takes CUDA where it is seen.
         workers: processes that load pictures; None chooses.
+        precision: what the network computes in; only float32 is read from or written to ``kept``.
     """
     from iouaware.evaluation.cache import load_candidates, save_candidates
 
+    if precision != "float32":
+        kept = None
     if kept is not None and kept.is_file():
         candidates = load_candidates(kept)
         if _fits(candidates, dataset):
             return candidates
-    candidates = _run_network(model_path, dataset, device, workers)
+    candidates = _run_network(model_path, dataset, device, workers, precision)
     if kept is not None:
         save_candidates(kept, candidates)
     return candidates
@@ -105,13 +109,17 @@ def _fits(candidates: list[Candidates], dataset: Dataset) -> bool:
 
 
 def _run_network(
-    model_path: Path, dataset: Dataset, device: str | None, workers: int | None
+    model_path: Path,
+    dataset: Dataset,
+    device: str | None,
+    workers: int | None,
+    precision: Precision,
 ) -> list[Candidates]:
     from iouaware.evaluation.collect import collect_candidates
     from iouaware.inference.predictor import load
 
     where = choose_device(device)
-    predictor = load(model_path, where)
+    predictor = load(model_path, where, precision)
     return collect_candidates(
         predictor.backend,
         dataset,

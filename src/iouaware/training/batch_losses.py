@@ -8,10 +8,10 @@ from torch import nn
 from iouaware.config import Config
 from iouaware.data.loader import Batch
 from iouaware.model.detector import Detector
+from iouaware.model.precision import choose_precision, lower_precision
 from iouaware.structures import AnchorTargets
 from iouaware.training.losses import Losses, compute_losses
 from iouaware.training.matching import match_anchors
-from iouaware.training.precision import choose_precision, lower_precision
 from iouaware.training.ranks import Ranks
 
 
@@ -40,7 +40,7 @@ class BatchLosses:
         images = self.detector.normalise(images).contiguous(memory_format=torch.channels_last)
         if self.config.model.batch_norm == "learnt":
             self.detector.backbone.learn_statistics(len(images))
-        with lower_precision(self.dtype, self.device, self.config.train.compile):
+        with lower_precision(self.dtype, self.device, not self.config.train.compile):
             outputs = self.network(images)
         boxes, labels, matches = [], [], []
         train = self.config.train

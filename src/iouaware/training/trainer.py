@@ -132,9 +132,10 @@ class Trainer:
             self._load_state(read_checkpoint(self.run / "checkpoints", self.say))
         loggers: list[Logger] = []
         if self.ranks.is_first:
+            others = build_loggers(self.logger_names, self.run)  # a wrong name leaves no file
             csv = CsvLogger(self.run / "metrics.csv", self.progress.csv_bytes if resume else None)
             self.progress.csv_bytes = csv.size()
-            loggers = [csv, *build_loggers(self.logger_names, self.run)]
+            loggers = [csv, *others]
         try:
             with StopSignal() as stop:
                 while not self.progress.is_done:

@@ -1,4 +1,4 @@
-"""Lower precision in training: which is chosen, and the gradients of depthwise convolutions."""
+"""Lower precision: which is chosen, and the gradients of depthwise convolutions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own convention)
 from torch import Tensor
 
-from iouaware.training import precision
-from iouaware.training.precision import choose_precision, lower_precision
+from iouaware.config import Precision
+from iouaware.model import precision
+from iouaware.model.precision import choose_precision, lower_precision
 
 CPU = torch.device("cpu")
 
@@ -25,7 +26,7 @@ CPU = torch.device("cpu")
     ],
 )
 def test_auto_takes_what_the_device_is_quick_in(
-    asked: str,
+    asked: Precision,
     device: str,
     native: bool,
     expected: torch.dtype | None,

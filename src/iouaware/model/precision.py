@@ -1,18 +1,21 @@
-"""What the network computes in while it learns; losses and weights stay float32."""
+"""What the network computes in; weights, losses and all that follows stay float32."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from iouaware.config import Precision
+
 Pair = tuple[int, ...]
 
 
-def choose_precision(precision: str, device: str) -> torch.dtype | None:
+def choose_precision(precision: Precision, device: str) -> torch.dtype | None:
     """Return what the network computes in, None for plain float32.
 
     Args:
@@ -22,8 +25,10 @@ def choose_precision(precision: str, device: str) -> torch.dtype | None:
     """
     if precision == "auto":
         kind = torch.device(device).type
-        half = "bfloat16" if kind == "cpu" and has_bfloat16() else "float32"
-        precision = "float16" if kind == "cuda" else half
+        if kind == "cuda":
+            precision = "float16"
+        else:
+            precision = "bfloat16" if kind == "cpu" and has_bfloat16() else "float32"
     return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
 
 
@@ -37,22 +42,23 @@ def has_bfloat16() -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
+@contextmanager
 def lower_precision(
-    dtype: torch.dtype | None, device: torch.device, compiled: bool = False
-) -> AbstractContextManager[Any]:
+    dtype: torch.dtype | None, device: torch.device, quick_gradients: bool = True
+) -> Iterator[None]:
     """Run a network in another precision inside the block; None changes nothing.
 
     Args:
         dtype: what ``choose_precision`` said.
         device: where the network is.
-        compiled: whether it is; a compiler sees to its own kernels.
+        quick_gradients: see to slow kernels on processors; a compiler has its own.
     """
-    block = ExitStack()
-    if dtype is not None:
-        block.enter_context(torch.autocast(device.type, dtype))
-        if device.type == "cpu" and not compiled:
-            block.enter_context(_QuickDepthwise())
-    return block
+    with ExitStack() as block:
+        if dtype is not None:
+            block.enter_context(torch.autocast(device.type, dtype))
+            if device.type == "cpu" and quick_gradients:
+                block.enter_context(_QuickDepthwise())
+        yield
 
 
 class _QuickDepthwise(TorchFunctionMode):
