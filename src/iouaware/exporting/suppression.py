@@ -1,0 +1,77 @@
+"""Non-maximum suppression as one operation that an exported graph has a name for.
+
+ONNX's NonMaxSuppression takes pictures and classes as dimensions of their own. So boxes of two
+classes never meet, and nothing has to be moved apart by offsets, which cost precision in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+
+@torch.library.custom_op("iouaware::keep_best", mutates_args=())
+def keep_best(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, max_detections: int, floor: float
+) -> Tensor:
+    """Mark the boxes that no better box of their picture and class overlaps too much.
+
+    Args:
+        boxes: [B, C, 4], x1 y1 x2 y2.
+        scores: [B, G, C], the score of each box in each group; those at or under ``floor`` do not
+            take part, so that a box belongs to the groups it has a score in.
+        iou_threshold: a box goes when its IoU with a kept one is greater.
+        max_detections: at most this many of each picture and group, the best.
+        floor: see ``scores``.
+
+    Returns:
+        [B, C] float32: 1 where kept in some group, else 0.
+    """
+    kept = torch.zeros_like(boxes[..., 0])
+    for row in range(len(boxes)):
+        for group in range(scores.shape[1]):
+            members = torch.nonzero(scores[row, group] > floor)[:, 0]
+            # sorted here, so that of equal scores the first comes first
+            order = members[scores[row, group, members].argsort(descending=True, stable=True)]
+            falling = torch.arange(len(order), 0, -1, dtype=torch.float32, device=boxes.device)
+            best = nms(boxes[row, order].float(), falling, iou_threshold)[:max_detections]
+            kept[row, order[best]] = 1.0
+    return kept
+
+
+@keep_best.register_fake
+def _fake(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, max_detections: int, floor: float
+) -> Tensor:
+    return torch.empty_like(boxes[..., 0])
+
+
+def translation_table() -> dict[Any, Any]:
+    """Return how the exporter writes ``keep_best`` in ONNX."""
+    from onnxscript import opset18 as op
+
+    def keep_best_in_onnx(
+        boxes: Any, scores: Any, iou_threshold: float, max_detections: int, floor: float
+    ) -> Any:
+        selected = op.NonMaxSuppression(
+            boxes,
+            scores,
+            op.Constant(value_ints=[max_detections]),
+            op.Constant(value_floats=[iou_threshold]),
+            op.Constant(value_floats=[floor]),
+        )  # [S, 3]: picture, class, box
+        where = op.Gather(selected, op.Constant(value_ints=[0, 2]), axis=1)  # [S, 2]
+        one, two = op.Constant(value_ints=[1]), op.Constant(value_ints=[2])
+        zero = op.Constant(value_ints=[0])
+        ones = op.Expand(
+            op.Constant(value_float=1.0), op.Slice(op.Shape(selected), zero, one)
+        )  # [S]
+        nothing = op.Expand(
+            op.Constant(value_float=0.0), op.Slice(op.Shape(boxes), zero, two)
+        )  # [B, C]
+        return op.ScatterND(nothing, where, ones)
+
+    return {torch.ops.iouaware.keep_best.default: keep_best_in_onnx}
