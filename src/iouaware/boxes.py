@@ -42,13 +42,19 @@ def pairwise_iou(first: Array, second: Array) -> Array:
     return xp.where(union > 0, overlap / xp.where(union > 0, union, xp.ones_like(union)), 0.0)
 
 
-def paired_iou(first: Array, second: Array) -> Array:
-    """Return the IoU of each box with its partner, [M, 4], [M, 4] -> [M]; differentiable."""
+def paired_intersection(first: Array, second: Array) -> Array:
+    """Return the overlap area of each box with its partner, [M, 4], [M, 4] -> [M]."""
     xp = array_namespace(first, second)
     top_left = xp.maximum(first[:, :2], second[:, :2])  # [M, 2]
     bottom_right = xp.minimum(first[:, 2:], second[:, 2:])  # [M, 2]
     size = xp.clip(bottom_right - top_left, 0, None)  # [M, 2]
-    overlap = size[:, 0] * size[:, 1]
+    return size[:, 0] * size[:, 1]
+
+
+def paired_iou(first: Array, second: Array) -> Array:
+    """Return the IoU of each box with its partner, [M, 4], [M, 4] -> [M]; differentiable."""
+    xp = array_namespace(first, second)
+    overlap = paired_intersection(first, second)
     union = box_area(first) + box_area(second) - overlap
     return xp.where(union > 0, overlap / xp.where(union > 0, union, xp.ones_like(union)), 0.0)
 
@@ -58,6 +64,14 @@ def pairwise_coverage(boxes: Array, regions: Array) -> Array:
     xp = array_namespace(boxes, regions)
     area = box_area(boxes)[:, None]
     covered = pairwise_intersection(boxes, regions)
+    return xp.where(area > 0, covered / xp.where(area > 0, area, xp.ones_like(area)), 0.0)
+
+
+def paired_coverage(boxes: Array, regions: Array) -> Array:
+    """Return the share of each box that lies in its region, [M, 4], [M, 4] -> [M]."""
+    xp = array_namespace(boxes, regions)
+    area = box_area(boxes)
+    covered = paired_intersection(boxes, regions)
     return xp.where(area > 0, covered / xp.where(area > 0, area, xp.ones_like(area)), 0.0)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iouaware.boxes import pairwise_coverage, pairwise_iou
+from iouaware.boxes import paired_coverage, paired_iou
 from iouaware.data.dataset import Dataset
 from iouaware.evaluation.coco_metrics import IOU_THRESHOLDS
 from iouaware.evaluation.detection_table import DetectionTable
@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 
 MAX_PER_CLASS = 100  # COCO's cap on the detections of a class in a picture
 RECALL_LEVELS = np.linspace(0, 1, 101)  # as pycocotools writes them, to the last bit
+LEVELS = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)  # as pycocotools compares
+IMAGES_AT_A_TIME = 64  # matched together; bounds the memory
 BLOCK = 1 << 16  # numbers cumulated at a time; they stay in the processor's cache
 
 
@@ -79,21 +81,18 @@ def match_detections(dataset: Dataset, found: DetectionTable) -> Matches:
     rank = np.arange(len(order)) - np.repeat(starts, lengths)
     order = order[rank < MAX_PER_CLASS]
     image, labels = found.image_index[order], found.labels[order]
+    rank = rank[rank < MAX_PER_CLASS]
+    boxes = found.boxes[order].astype(np.float64)
     right = np.zeros((len(IOU_THRESHOLDS), len(order)), np.bool_)
     ignored = np.zeros_like(right)
-    boxes = found.boxes[order].astype(np.float64)
-    edges = np.searchsorted(image, np.arange(len(dataset) + 1))
-    for number in range(len(dataset)):
-        rows = slice(edges[number], edges[number + 1])
-        target = dataset.target(number)
-        if edges[number] == edges[number + 1] or not len(target):
+    for first in range(0, len(dataset), IMAGES_AT_A_TIME):
+        rows = slice(*np.searchsorted(image, [first, first + IMAGES_AT_A_TIME]))
+        if rows.start == rows.stop:
             continue
-        truth = target.boxes.astype(np.float64)
-        overlap: Floats = pairwise_iou(boxes[rows], truth)  # [D, N]
-        covered: Floats = pairwise_coverage(boxes[rows], truth)
-        overlap = np.where(target.ignored[None, :], covered, overlap)
-        overlap[labels[rows][:, None] != target.labels[None, :]] = -1
-        _match_picture(overlap, target.ignored, right[:, rows], ignored[:, rows])
+        overlap, crowded, group = _find_overlaps(dataset, image[rows], labels[rows], boxes[rows])
+        hits = _match_groups(overlap, group, rank[rows])
+        right[:, rows] = hits
+        ignored[:, rows] = ~hits & (crowded >= LEVELS[:, None])
     by_class = np.lexsort((-found.scores[order], labels))  # stable
     return Matches(
         image[by_class],
@@ -105,24 +104,68 @@ def match_detections(dataset: Dataset, found: DetectionTable) -> Matches:
     )
 
 
-def _match_picture(overlap: Floats, crowd: BoolArray, right: BoolArray, ignored: BoolArray) -> None:
-    """Fill in right and ignored, [T, D], from the overlaps, [D, N], of one picture.
+def _find_overlaps(
+    dataset: Dataset, image: IntArray, labels: IntArray, boxes: Floats
+) -> tuple[Floats, Floats, IntArray]:
+    """Compare detections with the objects of their class in their picture.
 
-    Classes lie side by side: overlap is -1 between two of them, so they cannot meet.
+    Args:
+        dataset: the truth.
+        image: [D], never falling.
+        labels: [D].
+        boxes: [D, 4] px.
+
+    Returns:
+        IoU with each object, [D, N], -1 where there is none or it is to be ignored; the greatest
+        share that lies in an ignored region, [D], -1 without one; number of the group, [D].
     """
-    levels = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)[:, None]  # [T, 1]
-    close = overlap >= levels[0]  # [D, N]; the rest matches at no IoU
-    free = np.ones((len(levels), overlap.shape[1]), np.bool_)  # [T, N]
-    regular = np.where(crowd, -1.0, overlap)
-    crowded = np.where(crowd, overlap, -1.0).max(1)  # [D]
-    everyone = np.arange(len(levels))
-    for row in np.flatnonzero(close.any(1)):
-        reach = np.where(free & (regular[row] >= levels), regular[row], -1.0)  # [T, N]
-        best = reach.shape[1] - 1 - reach[:, ::-1].argmax(1)  # the last of equals, as COCO does
-        hit = reach[everyone, best] > -1
-        right[:, row] = hit
-        free[everyone[hit], best[hit]] = False
-        ignored[:, row] = ~hit & (crowded[row] >= levels[:, 0])
+    low, high = dataset.offsets[image[0]], dataset.offsets[image[-1] + 1]
+    counts = np.diff(dataset.offsets[image[0] : image[-1] + 2])
+    classes = len(dataset.class_names)
+    truth_key = np.repeat(np.arange(image[0], image[-1] + 1), counts) * classes
+    truth_key = truth_key + dataset.labels[low:high]
+    truth = np.argsort(truth_key, kind="stable")  # within a group in the order of the file
+    key = image * classes + labels
+    start = np.searchsorted(truth_key[truth], key, "left")
+    counts = np.searchsorted(truth_key[truth], key, "right") - start  # [D]
+    row = np.repeat(np.arange(len(key)), counts)  # [P], pairs of a detection and an object
+    slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    which = low + truth[np.repeat(start, counts) + slot]
+    region = dataset.ignored[which]
+    objects = dataset.boxes[which].astype(np.float64)
+    overlap = np.full((len(key), max(1, int(counts.max(initial=0)))), -1.0)
+    overlap[row, slot] = np.where(region, -1.0, paired_iou(boxes[row], objects))
+    crowded = np.full(len(key), -1.0)
+    row, objects = row[region], objects[region]
+    np.maximum.at(crowded, row, paired_coverage(boxes[row], objects))
+    return overlap, crowded, np.unique(key, return_inverse=True)[1]
+
+
+def _match_groups(overlap: Floats, group: IntArray, rank: IntArray) -> BoolArray:
+    """Tell which detections get an object, at each IoU, [T, D].
+
+    A group is a class in a picture. Groups do not compete, so all detections of one rank choose at
+    the same time: first the best of every group, then the second, and so on.
+
+    Args:
+        overlap: [D, N] with the objects of the group, -1 where there is none.
+        group: [D], 0 and up.
+        rank: [D] by falling score within the group.
+    """
+    hits = np.zeros((len(LEVELS), len(overlap)), np.bool_)
+    free = np.ones((len(LEVELS), int(group.max()) + 1, overlap.shape[1]), np.bool_)
+    level = np.arange(len(LEVELS))[:, None]
+    close = overlap.max(1) >= LEVELS[0]  # the rest matches at no IoU
+    for turn in range(int(rank.max()) + 1):
+        rows = np.flatnonzero(close & (rank == turn))  # [R]
+        places = group[rows]
+        allowed = free[:, places] & (overlap[rows] >= LEVELS[:, None, None])  # [T, R, N]
+        reach = np.where(allowed, overlap[rows], -1.0)
+        best = reach.shape[2] - 1 - reach[:, :, ::-1].argmax(2)  # the last of equals, as COCO does
+        hit = allowed.any(2)  # [T, R]
+        hits[:, rows] = hit
+        free[level, places[None, :], best] &= ~hit
+    return hits
 
 
 def average_precision(matches: Matches, weights: NDArray[np.integer]) -> Floats:
