@@ -16,6 +16,7 @@ from iouaware.boxes import (
     clip_boxes,
     decode_boxes,
     encode_boxes,
+    paired_coverage,
     paired_iou,
     pairwise_coverage,
     pairwise_intersection,
@@ -48,6 +49,13 @@ def test_iou_by_hand():
     expected = [1, 25 / 175, 0.5, 0, 0]
     np.testing.assert_allclose(pairwise_iou(first, second)[0], expected, rtol=1e-6)
     np.testing.assert_allclose(paired_iou(np.repeat(first, 5, axis=0), second), expected, rtol=1e-6)
+
+
+def test_paired_coverage_by_hand():
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [3, 3, 3, 9]], np.float64)
+    regions = np.array([[5, 0, 99, 99], [20, 20, 30, 30], [0, 0, 9, 9]], np.float64)
+    # right half; apart; a box without area, which nothing can cover
+    assert paired_coverage(boxes, regions).tolist() == [0.5, 0, 0]
 
 
 def test_area_intersection_and_coverage_by_hand():
