@@ -9,11 +9,11 @@ INSTALLED := $(VENV)/.installed
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-setup: $(INSTALLED) ## make .venv and install the package with its tools (3 minutes, 6 GB, once)
+setup: $(INSTALLED) ## make .venv and install the package with its tools (4 minutes, 7 GB, once)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q -U "pip>=25.1"
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[log,video]" --group dev && touch $@
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[log,video,export]" --group dev && touch $@
 
 demo: setup ## draw a data set, train, evaluate, sweep, predict, report: see runs/demo
 	$(BIN)/iouaware demo

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = {  # file -> what stands before and after the version; the first match counts
     "src/iouaware/__init__.py": r'^__version__ = "([^"]+)"',
-    "CHANGELOG.md": r"^## \[([^\]]+)\]",
+    "CHANGELOG.md": r"^## \[(?!Unreleased\])([^\]]+)\]",  # what comes next has no number yet
     "CITATION.cff": r"^version: (\S+)",
 }
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         DatasetError,
         ExportError,
         IoUAwareError,
+        ParityError,
         TrainingError,
     )
     from iouaware.inference.detections import Detections
@@ -43,6 +44,7 @@ _HOMES = {
     "Detections": "inference.detections",
     "ExportError": "errors",
     "IoUAwareError": "errors",
+    "ParityError": "errors",
     "Predictor": "inference.predictor",
     "Run": "run",
     "TrainingError": "errors",
@@ -61,6 +63,7 @@ __all__ = [
     "Detections",
     "ExportError",
     "IoUAwareError",
+    "ParityError",
     "Predictor",
     "Run",
     "TrainingError",

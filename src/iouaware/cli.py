@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 
 import iouaware
-from iouaware.errors import ConfigError, IoUAwareError
+from iouaware.errors import ConfigError, IoUAwareError, ParityError
 
+FOUND_WRONG = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 GROUPS = ("", "tune", "data")
@@ -23,11 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None takes those of the process.
 
     Returns:
-        The exit code: 0, or 2 where the input is wrong (one line on stderr says what).
+        The exit code: 0; 1 where a check found something wrong, 2 where the input is wrong (one
+        line on stderr says what).
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(given)
+    except ParityError as error:
+        return _fail(str(error), FOUND_WRONG)
     except IoUAwareError as error:
         return _fail(str(error))
     except BrokenPipeError:  # the reader of a pipe has gone, as in: iouaware ... | head

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 from pydantic import Field
 
 from iouaware.config import Precision
+from iouaware.export_command import add_export, run_export
 from iouaware.options import ALPHA_HELP, Count, Share, add_machine, given
 from iouaware.running.folder import Say
 from iouaware.running.summary import evaluation_lines, sweep_lines
@@ -52,7 +53,7 @@ def _add_precision(parser: ArgumentParser) -> None:
 
 
 def _add_run(parser: ArgumentParser) -> None:
-    parser.add_argument("RUN", type=str, help="a run folder, a .safetensors file, or latest")
+    parser.add_argument("RUN", type=str, help="a run folder, a model file, or latest")
 
 
 def _add_data(parser: ArgumentParser) -> None:
@@ -211,6 +212,14 @@ COMMANDS = {
         "CHECKPOINT [--data DATA] [--epochs N] [--out RUN] [options]",
         add_adopt,
         run_adopt,
+    ),
+    "export": Command(
+        "tune",
+        "write a model to an ONNX or OpenVINO file, and prove that it is the same",
+        "RUN --format onnx|openvino [--int8 --data DATA] [--end detections|candidates] [--bake] "
+        "[--image-size N|dynamic] [--out FILE]",
+        add_export,
+        run_export,
     ),
     "synthesize": Command(
         "data",

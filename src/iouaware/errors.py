@@ -5,10 +5,12 @@
     ├── DatasetError     pictures or annotations that cannot be used
     ├── CheckpointError  weights or run folders that cannot be used
     ├── TrainingError    training that cannot go on (a loss that is no number, a full disk)
-    └── ExportError      a model that cannot be exported, or whose export misses parity
+    └── ExportError      a model that cannot be exported
+        └── ParityError  an exported file that differs too much from the model
 
 A message says where, what was found, what was expected and what to do. The command line prints
-it as one line and exits with 2. A wrong call from Python code is a ``ValueError``.
+it as one line and exits with 2, with 1 for a ``ParityError``. A wrong call from Python code is a
+``ValueError``.
 """
 
 
@@ -33,4 +35,8 @@ class TrainingError(IoUAwareError):
 
 
 class ExportError(IoUAwareError):
-    """A model cannot be exported, or the exported file misses parity."""
+    """A model cannot be exported."""
+
+
+class ParityError(ExportError):
+    """An exported file differs too much from the model; it was written all the same."""

@@ -6,15 +6,17 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from iouaware.config import Config, InferenceConfig, Precision, build_config, read_config
 from iouaware.errors import IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
+from iouaware.inference.exported import End, is_exported, read_exported_info
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
 from iouaware.running.candidates import collect_run_candidates, read_run_split
+from iouaware.running.exporting import ExportOptions, Format, export_run
 from iouaware.running.folder import (
     RunLog,
     Say,
@@ -86,6 +88,8 @@ class Run:
     @property
     def info(self) -> ModelInfo:
         """What the model file says about itself."""
+        if is_exported(self.model_path):
+            return read_exported_info(self.model_path).model
         from iouaware.checkpoint import read_model_info
 
         return read_model_info(self.model_path)
@@ -257,6 +261,28 @@ class Run:
         except (IoUAwareError, ValueError):
             shutil.rmtree(folder)
             raise
+
+    def export(
+        self,
+        format: Format = "onnx",  # noqa: A002  the name of the command's flag
+        *,
+        int8: bool = False,
+        data: str | Path | None = None,
+        end: End = "detections",
+        bake: bool = False,
+        image_size: int | Literal["dynamic"] | None = None,
+        out: str | Path | None = None,
+    ) -> Path:
+        """Write the model to a file that runs without torch, and measure how like it is.
+
+        The options are those of ``ExportOptions``; ``<stem>.parity.json`` is written beside it.
+
+        Raises:
+            ConfigError: a package of the extra is missing, or settings do not fit.
+            ExportError: the network cannot be exported; a ``ParityError`` if the file differs.
+        """
+        options = ExportOptions(format, int8, data, end, bake, image_size, out)
+        return export_run(self.path, self.model_path, self.config, self.info, options, self._say)
 
     def result(self) -> dict[str, Any]:
         """Return the main numbers of the run folder, as ``train --json`` prints them."""

@@ -10,6 +10,7 @@ x1 y1 x2 y2 in continuous pixels, so that width is x2 - x1. Labels are 0..K-1 ev
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -190,9 +191,39 @@ class ModelInfo:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> ModelInfo:
+        """Read it back from plain values, as ``dataclasses.asdict`` writes them.
+
+        Raises:
+            KeyError: one is missing.
+            TypeError: one is of another kind.
+            ValueError: likewise, or names and ids differ in number.
+        """
+        info = ModelInfo(
+            class_names=tuple(str(name) for name in values["class_names"]),
+            category_ids=tuple(int(number) for number in values["category_ids"]),
+            alpha=float(values["alpha"]),
+            score_thresholds={str(k): float(v) for k, v in values["score_thresholds"].items()},
+            has_iou=bool(values["has_iou"]),
+            config=dict(values["config"]),
+            mean=_triple(values["mean"]),
+            std=_triple(values["std"]),
+        )
+        if len(info.class_names) != len(info.category_ids):
+            raise ValueError(
+                f"{len(info.class_names)} class names and {len(info.category_ids)} category ids"
+            )
+        return info
+
     def score_threshold(self, alpha: float) -> float:
         """Return the display threshold on S stored for the alpha nearest to this one."""
         if not self.score_thresholds:
             return 0.3
         nearest = min(self.score_thresholds, key=lambda key: abs(float(key) - alpha))
         return self.score_thresholds[nearest]
+
+
+def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue

@@ -25,18 +25,14 @@ def fix_padding(network: nn.Module) -> None:
 
 def _padded(conv: Conv2dSame) -> nn.Sequential:
     """Return the same convolution behind its padding: more on the right and at the bottom."""
-    (top, bottom), (left, right) = (
-        _split(kernel, stride, dilation)
-        for kernel, stride, dilation in zip(
-            conv.kernel_size, conv.stride, conv.dilation, strict=True
-        )
-    )
+    top, bottom = _split(conv.kernel_size[0], conv.stride[0], conv.dilation[0])
+    left, right = _split(conv.kernel_size[1], conv.stride[1], conv.dilation[1])
     plain = nn.Conv2d(
         conv.in_channels,
         conv.out_channels,
-        conv.kernel_size,
-        conv.stride,
-        dilation=conv.dilation,
+        (conv.kernel_size[0], conv.kernel_size[1]),
+        (conv.stride[0], conv.stride[1]),
+        dilation=(conv.dilation[0], conv.dilation[1]),
         groups=conv.groups,
         bias=conv.bias is not None,
     )

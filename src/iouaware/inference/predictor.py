@@ -12,7 +12,9 @@ import numpy as np
 from iouaware.config import InferenceConfig, Precision
 from iouaware.errors import CheckpointError
 from iouaware.images import canvas_fill, resize_to_canvas
+from iouaware.inference.ahead import make_ahead
 from iouaware.inference.detections import Detections
+from iouaware.inference.exported import is_exported, open_exported
 from iouaware.inference.selection import Selection, check_thresholds, resolve_alpha
 from iouaware.inference.sources import list_sources, read_picture, read_sources
 from iouaware.structures import Candidates, Frame, ImageArray, ModelInfo
@@ -22,7 +24,7 @@ BATCH_SIZE = 8
 
 
 class Backend(Protocol):
-    """What computes candidates: torch today."""
+    """What computes candidates: torch, or an exported graph."""
 
     settings: InferenceConfig
 
@@ -135,7 +137,7 @@ class Predictor:
         kept = ((name, image, image) for name, image in pictures)
         return self._stream(kept, alpha, score_threshold, min_iou, max_detections)
 
-    def compute_candidates(self, images: Sequence[ImageArray]) -> list[Candidates]:
+    def compute_candidates(self, images: Iterable[ImageArray]) -> list[Candidates]:
         """Return the candidates of each picture, [H, W, 3] uint8 RGB, free of alpha."""
         result = []
         for canvases, frames, _ in self._batches((None, image, None) for image in images):
@@ -158,7 +160,7 @@ class Predictor:
             if max_detections < 1:
                 raise ValueError(f"max_detections is {max_detections}, expected at least 1")
             settings = settings.model_copy(update={"max_detections": max_detections})
-        for canvases, frames, rows in self._batches(pictures):
+        for canvases, frames, rows in make_ahead(self._batches(pictures)):
             if settings.postprocess == "paper":
                 candidates = self.backend.compute_paper_candidates(canvases, frames, alpha)
             else:
@@ -203,14 +205,19 @@ def load(
     """Load a model for prediction.
 
     Args:
-        path: a run folder, or a ``.safetensors`` file.
-        device: a torch device; None takes CUDA where there is one, else the processor.
+        path: a run folder, a ``.safetensors`` file, or an exported ``.onnx`` or ``.xml``.
+        device: a torch device; None takes CUDA where there is one, else the processor. An
+            exported file runs on the processor unless told otherwise.
         precision: what the network computes in; ``auto`` takes what the device is quick in.
 
     Raises:
         CheckpointError: no model there, or none that can be used.
+        ConfigError: the runtime of an exported file is not installed.
     """
     file = Path(path)
+    if is_exported(file):
+        exported = open_exported(file, device, precision)
+        return Predictor(exported, exported.info.model, name=file.as_posix())
     if file.is_dir():
         file = file / "model.safetensors"
     if not file.is_file():
@@ -219,7 +226,8 @@ def load(
         )
     if file.suffix != ".safetensors":
         raise CheckpointError(
-            f"{path}: found a file ending in {file.suffix or 'nothing'}, expected .safetensors"
+            f"{path}: found a file ending in {file.suffix or 'nothing'}, "
+            "expected .safetensors, .onnx or .xml"
         )
     import torch
 

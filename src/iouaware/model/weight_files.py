@@ -126,7 +126,7 @@ def read_model_info(path: Path) -> ModelInfo:
                 f"{file}: header format {found}, this version reads {HEADER_FORMAT}; "
                 "update iouaware"
             )
-        return _build_info(values)
+        return ModelInfo.from_dict(values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file}: damaged header ({_one_line(error)})") from error
 
@@ -139,29 +139,6 @@ def _read_metadata(file: Path) -> dict[str, str]:
         raise CheckpointError(
             f"{file}: damaged or no safetensors file ({_one_line(error)})"
         ) from error
-
-
-def _build_info(values: dict[str, Any]) -> ModelInfo:
-    info = ModelInfo(
-        class_names=tuple(str(name) for name in values["class_names"]),
-        category_ids=tuple(int(number) for number in values["category_ids"]),
-        alpha=float(values["alpha"]),
-        score_thresholds={str(k): float(v) for k, v in values["score_thresholds"].items()},
-        has_iou=bool(values["has_iou"]),
-        config=dict(values["config"]),
-        mean=_triple(values["mean"]),
-        std=_triple(values["std"]),
-    )
-    if len(info.class_names) != len(info.category_ids):
-        raise ValueError(
-            f"{len(info.class_names)} class names and {len(info.category_ids)} category ids"
-        )
-    return info
-
-
-def _triple(values: list[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
 
 
 def _one_line(error: Exception) -> str:

@@ -11,6 +11,8 @@ from iouaware.data.class_mapping import map_classes
 from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import read_split
 from iouaware.errors import ConfigError
+from iouaware.images import read_image
+from iouaware.inference.exported import is_exported
 from iouaware.running.folder import Say, read_json
 from iouaware.runtime import choose_device, default_workers
 from iouaware.structures import Candidates
@@ -88,8 +90,8 @@ def collect_run_candidates(
     """
     from iouaware.evaluation.cache import load_candidates, save_candidates
 
-    if precision != "float32":
-        kept = None
+    if precision != "float32" or is_exported(model_path):
+        kept = None  # what is kept is of the weights
     if kept is not None and kept.is_file():
         candidates = load_candidates(kept)
         if _fits(candidates, dataset):
@@ -118,6 +120,10 @@ def _run_network(
     from iouaware.evaluation.collect import collect_candidates
     from iouaware.inference.predictor import load
 
+    if is_exported(model_path):  # no torch, so no loader of its own processes
+        predictor = load(model_path, device, precision)
+        read = (read_image(dataset.record(index).path) for index in range(len(dataset)))
+        return predictor.compute_candidates(read)
     where = choose_device(device)
     predictor = load(model_path, where, precision)
     return collect_candidates(

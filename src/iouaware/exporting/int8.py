@@ -1,0 +1,118 @@
+"""INT8 by post-training quantisation: what to quantise, and the pictures to find ranges on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iouaware.images import resize_to_canvas
+from iouaware.inference.exported import import_extra
+from iouaware.inference.openvino_backend import import_openvino
+from iouaware.structures import ImageArray
+
+CALIBRATION_IMAGES = 128
+# the last layers: their outputs decide boxes and scores, and what follows them is arithmetic on
+# pixels and probabilities
+LAST_LAYERS = ("class_layer", "box_layer", "iou_layer")
+
+Feeds = dict[str, NDArray[Any]]
+
+
+def quantise_onnx(path: Path, target: Path, feeds: Sequence[Feeds]) -> None:
+    """Write an INT8 copy of an ONNX file.
+
+    Args:
+        path: the float file.
+        target: the INT8 file.
+        feeds: inputs of one picture each, to find the ranges of the activations on.
+
+    Raises:
+        ConfigError: a package of the extra is missing.
+    """
+    onnx = import_extra("onnx")
+    model = onnx.load(path)
+    floating = nodes_kept_in_float(model)
+    onnx.save(_quantise(model, feeds, floating), target)
+
+
+def quantise_openvino(onnx_file: Path, model: Any, feeds: Sequence[Feeds]) -> Any:
+    """Return an INT8 copy of an OpenVINO model.
+
+    Args:
+        onnx_file: what the model was read from; it names the layers to keep in float.
+        model: the OpenVINO model.
+        feeds: as in ``quantise_onnx``.
+    """
+    floating = set(nodes_kept_in_float(import_extra("onnx").load(onnx_file)))
+    there = [op.get_friendly_name() for op in model.get_ops()]
+    return _quantise(model, feeds, [name for name in there if name in floating])
+
+
+def nodes_kept_in_float(model: Any) -> list[str]:
+    """List the last layers of the head and every node that reads from them, by name.
+
+    Args:
+        model: an ONNX model.
+    """
+    reached: set[str] = set()
+    floating = []
+    for node in model.graph.node:  # in the order of the computation
+        is_last = any(layer in name for name in node.input for layer in LAST_LAYERS)
+        if is_last or reached & set(node.input):
+            floating.append(node.name)
+            reached |= set(node.output)
+    return floating
+
+
+def calibration_feeds(
+    images: Iterator[ImageArray],
+    size: int | tuple[int, int],
+    fill: tuple[int, int, int],
+    inputs: Sequence[str],
+) -> list[Feeds]:
+    """Put pictures on canvases, as inputs of a graph.
+
+    Args:
+        images: [H, W, 3] uint8 RGB, spread over the training part.
+        size: as ``images.resized_hw`` takes it.
+        fill: RGB of the padding.
+        inputs: names of the graph's inputs.
+    """
+    knobs = {"alpha": np.array(1, np.float32), "score_threshold": np.array(0, np.float32)}
+    found = []
+    for image in images:
+        canvas, _ = resize_to_canvas(image, size, fill)
+        feeds: Feeds = {"images": np.ascontiguousarray(canvas.transpose(2, 0, 1)[None])}
+        found.append(feeds | {name: knobs[name] for name in inputs if name in knobs})
+    return found
+
+
+def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str]) -> Any:
+    import_openvino()  # first: it switches the usage reports off, which NNCF would send
+    nncf = import_extra("nncf")
+    with _quiet():
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(feeds)),
+            subset_size=len(feeds),
+            preset=nncf.QuantizationPreset.MIXED,  # the activations of Lite0 are not symmetric
+            ignored_scope=nncf.IgnoredScope(names=floating, validate=False),
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence NNCF, which draws progress bars and speaks of its own inside."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

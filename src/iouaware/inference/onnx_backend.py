@@ -1,0 +1,87 @@
+"""Candidates from an ONNX file, by ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from iouaware.config import Precision
+from iouaware.errors import CheckpointError, ConfigError
+from iouaware.inference.exported import Arrays, ExportedBackend, import_extra, read_metadata
+
+ERRORS_ONLY = 3  # ONNX Runtime's level; its warnings are about its own optimiser
+
+
+class OnnxBackend(ExportedBackend):
+    """An exported ONNX file."""
+
+    def __init__(
+        self, file: Path, device: str | None = None, precision: Precision = "float32"
+    ) -> None:
+        """Open the file; see ``exported.open_exported``."""
+        if precision not in ("float32", "auto"):
+            raise ConfigError(
+                f"--precision {precision}: an ONNX file computes in what it was exported in; "
+                "leave it out, or export with --int8"
+            )
+        self._session = _open(file, _providers(device), optimise=True)
+        self._inputs = {found.name for found in self._session.get_inputs()}
+        self._outputs = [found.name for found in self._session.get_outputs()]
+        super().__init__(read_metadata(_metadata(self._session), file), file)
+
+    def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph as it is; see ``ExportedBackend.run``."""
+        names = list(outputs or self._outputs)
+        found = self._session.run(names, {n: feeds[n] for n in feeds if n in self._inputs})
+        return dict(zip(names, found, strict=True))
+
+
+def read_onnx_metadata(file: Path) -> dict[str, str]:
+    """Return the metadata entries of an ONNX file.
+
+    Raises:
+        CheckpointError: it is no ONNX file.
+    """
+    return _metadata(_open(file, ["CPUExecutionProvider"], optimise=False))
+
+
+def _metadata(session: Any) -> dict[str, str]:
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
+def _open(file: Path, providers: list[str], optimise: bool) -> Any:
+    runtime = import_extra("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    if "OMP_NUM_THREADS" in os.environ:  # it wins, as it does for torch
+        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    if not optimise:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return runtime.InferenceSession(str(file), options, providers=providers)
+    except Exception as error:  # its errors have no base of their own
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{file}: not an ONNX file that can be run ({reason}); export again"
+        ) from error
+
+
+def _providers(device: str | None) -> list[str]:
+    """Return ONNX Runtime's names for a device.
+
+    Raises:
+        ConfigError: this installation has no such device.
+    """
+    if device in (None, "cpu", "auto"):
+        return ["CPUExecutionProvider"]
+    available = import_extra("onnxruntime").get_available_providers()
+    if not str(device).startswith("cuda") or "CUDAExecutionProvider" not in available:
+        raise ConfigError(
+            f"--device {device}: this ONNX Runtime offers {', '.join(available)}; use cpu, or "
+            "install onnxruntime-gpu for cuda"
+        )
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"]

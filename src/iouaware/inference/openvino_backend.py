@@ -1,0 +1,86 @@
+"""Candidates from an OpenVINO file (.xml with its .bin), on the processor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from iouaware.config import Precision
+from iouaware.errors import CheckpointError, ConfigError
+from iouaware.inference.exported import Arrays, ExportedBackend, import_extra, read_metadata
+
+RT_INFO = "iouaware"  # where our entries stand in the file
+# left to itself OpenVINO takes bfloat16 where the processor has it, and boxes move
+PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+
+
+class OpenvinoBackend(ExportedBackend):
+    """An exported OpenVINO file."""
+
+    def __init__(
+        self, file: Path, device: str | None = None, precision: Precision = "float32"
+    ) -> None:
+        """Open the file; see ``exported.open_exported``."""
+        if device not in (None, "cpu", "auto"):
+            raise ConfigError(f"--device {device}: OpenVINO files run on the processor; use cpu")
+        model = _read(file)
+        super().__init__(read_metadata(_metadata(model), file), file)
+        settings: dict[str, Any] = {}
+        if precision in PRECISION_HINTS:
+            settings["INFERENCE_PRECISION_HINT"] = PRECISION_HINTS[precision]
+        if "OMP_NUM_THREADS" in os.environ:  # it wins, as it does for torch
+            settings["INFERENCE_NUM_THREADS"] = int(os.environ["OMP_NUM_THREADS"])
+        self._compiled = import_openvino().Core().compile_model(model, "CPU", settings)
+        self._inputs = {found.any_name for found in self._compiled.inputs}
+        self._outputs = {found.any_name: found for found in self._compiled.outputs}
+
+    def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph as it is; see ``ExportedBackend.run``."""
+        found = self._compiled({name: feeds[name] for name in feeds if name in self._inputs})
+        return {name: found[self._outputs[name]] for name in outputs or self._outputs}
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO with its usage reports switched off in this process.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    # without this package OpenVINO and NNCF fall back to a stub that sends nothing
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return import_extra("openvino")
+
+
+def read_openvino_metadata(file: Path) -> dict[str, str]:
+    """Return the metadata entries of an OpenVINO file.
+
+    Raises:
+        CheckpointError: it is no OpenVINO file.
+    """
+    return _metadata(_read(file))
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    if not model.has_rt_info([RT_INFO]):
+        return {}
+    return {name: str(value) for name, value in model.get_rt_info([RT_INFO]).value.items()}
+
+
+def _read(file: Path) -> Any:
+    openvino = import_openvino()
+    if not file.with_suffix(".bin").is_file():
+        raise CheckpointError(
+            f"{file}: {file.with_suffix('.bin').name} is missing beside it; the two belong together"
+        )
+    try:
+        return openvino.Core().read_model(file)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{file}: not an OpenVINO file that can be run ({reason}); export again"
+        ) from error
