@@ -37,7 +37,8 @@ test-slow: setup ## the tests that take minutes
 check: lint test ## all that must hold before a commit; changes no file
 
 bench: setup ## measure against the peers, write benchmarks/results, render the tables
-	$(BIN)/python benchmarks/training.py && $(BIN)/python benchmarks/evaluator.py
+	for name in training profile_step inference evaluator sweep; do \
+	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/render.py
 
 build: setup ## wheel and source archive in dist

@@ -22,7 +22,10 @@ HEADS = {
     ),
     "runs": ("set", "command", "seed", "size", "boxes", "minutes", "commit", "machine"),
     "speed": ("what", "ours", "theirs", "ratio"),
-    "training": ("contestant", "pictures a second, median", "slowest to fastest"),
+    "profile": ("precision", "operator", "share of the step"),
+    "inference": ("contestant", "ms a picture, median", "fastest to slowest", "peak memory"),
+    "stages": ("contestant", "read, ms", "resize, ms", "network, ms", "post-processing, ms"),
+    "training": ("contestant", "pictures a second, median", "slowest to fastest", "peak memory"),
     "evaluator": ("evaluator", "seconds, median", "fastest to slowest"),
     "settings": ("setting", "default, as in paper", "small", "modern", "meaning"),
 }  # fmt: skip
@@ -151,9 +154,11 @@ def short_commit(environment: Entry) -> str:
 
 def training_rows(results: Results) -> Iterable[Sequence[str]]:
     """Return pictures a second of each contestant."""
-    for name, rate in results.get("training", {}).get("pictures_per_second", {}).items():
+    training = results.get("training", {})
+    for name, rate in training.get("pictures_per_second", {}).items():
         spread = f"{number(rate['slowest'])} to {number(rate['fastest'])}"
-        yield name, number(rate["median"]), spread
+        peak = f"{training['peak_memory_mb'][name]:,.0f} MB"
+        yield name, number(rate["median"]), spread, peak
 
 
 def evaluator_rows(results: Results) -> Iterable[Sequence[str]]:
@@ -178,11 +183,31 @@ def speed_rows(results: Results) -> Iterable[Sequence[str]]:
                 "torchvision, our allocator",
                 "torchvision_with_our_allocator",
             ),
+            (
+                "the same, ours in float32 too",
+                "iouaware, float32",
+                "torchvision",
+                "torchvision_in_float32",
+            ),
             (f"training, `small` beside it, {at}", "small", "torchvision", "small"),
         )
         for what, ours, theirs, key in pairs:
             rate = [f"{number(rates[name]['median'])} pictures/s" for name in (ours, theirs)]
             yield what, *rate, number(speedup[key])
+    if "inference" in results:
+        inference = results["inference"]
+        medians = inference["ms_a_picture"]
+        at = f"{inference['settings']['image_size']} px, batch 1"
+        for what, peer, key in (
+            (f"prediction, ResNet-50, {at}", "torchvision", "pytorch"),
+            (
+                "the same, both with our allocator setting",
+                "torchvision, our allocator",
+                "pytorch_with_our_allocator",
+            ),
+        ):
+            ms = [f"{number(medians[name]['median'], 0)} ms" for name in ("iouaware", peer)]
+            yield what, *ms, number(inference["speedup"][key])
     if "evaluator" in results:
         evaluator = results["evaluator"]
         seconds = evaluator["seconds"]
@@ -191,6 +216,18 @@ def speed_rows(results: Results) -> Iterable[Sequence[str]]:
             f"COCO metrics, {evaluator['settings']['what']}",
             *(f"{number(value)} s" for value in medians),
             number(evaluator["speedup"]["pycocotools"], 1),
+        )
+
+    if "sweep" in results:
+        sweep = results["sweep"]
+        settings = sweep["settings"]
+        at = f"{settings['images']:,} pictures, {settings['candidates']} candidates"
+        medians = [sorted(v)[len(v) // 2] for v in sweep["seconds"].values()]
+        yield (
+            f"sweep of eleven alphas beside one evaluation, {at}",
+            f"{number(medians[1])} s",
+            f"{number(medians[0])} s",
+            f"{number(sweep['sweep_in_evaluations'], 1)} evaluations",
         )
 
 
@@ -215,7 +252,34 @@ def plain(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def profile_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return the share of a training step that each operator takes, by precision."""
+    steps = results.get("profile", {}).get("steps", {})
+    for precision, step in steps.items():
+        for operator, share in step["own_time"].items():
+            yield precision, f"`{operator}`", f"{100 * share:.1f} %"
+
+
+def inference_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return ms a picture of each contestant."""
+    inference = results.get("inference", {})
+    for name, value in inference.get("ms_a_picture", {}).items():
+        spread = f"{number(value['fastest'], 0)} to {number(value['slowest'], 0)}"
+        peak = f"{inference['peak_memory_mb'][name]:,.0f} MB"
+        yield name, number(value["median"], 0), spread, peak
+
+
+def stage_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return ms of each stage of a picture's way."""
+    for name, stages in results.get("inference", {}).get("stages", {}).items():
+        order = ("read", "resize", "network", "post-processing")
+        yield name, *(number(stages[stage], 1) for stage in order)
+
+
 ROWS = {
+    "profile": profile_rows,
+    "inference": inference_rows,
+    "stages": stage_rows,
     "settings": setting_rows,
     "real-sets": summary_rows,
     "demo": demo_rows,

@@ -3,11 +3,11 @@
 Command: ``python benchmarks/training.py [--quick]``. Takes about ten minutes on two cores, with
 ``--quick`` three. Prints a table and writes ``benchmarks/results/training.json``.
 
-Each contestant is a process of its own, warmed up and then asked in turn, so that all share the
-machine's moods; ratios are taken within a round, and their median is quoted. A step is: uint8
-canvases in memory, normalise, forward, match, losses, backward, update. Nobody is timed while
-loading pictures. Ours also computes the IoU branch and its loss. torchvision runs once as it comes
-and once with the allocator setting of our command line.
+A step is: uint8 canvases in memory, normalise, forward, match, losses, backward, update. Nobody is
+timed while loading pictures. Ours also computes the IoU branch and its loss. torchvision runs once
+as it comes and once with the allocator setting of our command line; ours once as it comes, that is
+in bfloat16 where the processor multiplies in it, and once in float32. Peak memory is that of the
+process.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from contest import Times, compete, hold_contest
 
 from iouaware import runtime
 
 RESULT = Path(__file__).parent / "results" / "training.json"
 CONTESTANTS = {
     "iouaware": "ours: ResNet-18, 256 wide, IoU branch",
+    "iouaware, float32": "the same in float32",
     "small": "ours: the small recipe",
     "torchvision": "torchvision RetinaNet, ResNet-18, 256 wide",
     "torchvision, our allocator": "the same with our allocator setting",
@@ -54,70 +54,40 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.contestant:
-        compete(args.contestant, args.data, args.image_size, args.batch_size)
+        take_part(args.contestant, args.data, args.image_size, args.batch_size)
         return
     rounds, steps = (3, 1) if args.quick else (9, 3)
-    seconds = measure(args.image_size, args.batch_size, rounds, steps)
-    result = summarise(seconds, args.image_size, args.batch_size, steps)
+    times = measure(args.image_size, args.batch_size, rounds, steps)
+    result = summarise(times, args.image_size, args.batch_size, steps)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     for name, rate in result["pictures_per_second"].items():
-        print(f"{CONTESTANTS[name]:45} {rate['median']:6.2f} pictures/s")
+        peak = result["peak_memory_mb"][name]
+        print(f"{CONTESTANTS[name]:45} {rate['median']:6.2f} pictures/s  {peak:6.0f} MB")
     print("speedup:", ", ".join(f"{name} {value}" for name, value in result["speedup"].items()))
 
 
-def measure(image_size: int, batch_size: int, rounds: int, steps: int) -> dict[str, list[float]]:
-    """Return the seconds a step that each contestant took in each round."""
+def measure(image_size: int, batch_size: int, rounds: int, steps: int) -> Times:
+    """Time every contestant on the same drawn pictures."""
     from iouaware.data.synthetic import synthesize
 
-    seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     with tempfile.TemporaryDirectory() as folder:
         data = synthesize(Path(folder) / "data", images=2 * BATCHES * batch_size, seed=0)
         options = ["--image-size", str(image_size), "--batch-size", str(batch_size)]
-        processes = {}
-        try:
-            for name in CONTESTANTS:
-                command = [sys.executable, __file__, "--contestant", name, "--data", str(data)]
-                processes[name] = subprocess.Popen(
-                    command + options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-                )
-                ask(processes[name], WARM_UP_STEPS)
-            order = list(CONTESTANTS)
-            for turn in range(rounds):
-                for name in order[turn % len(order) :] + order[: turn % len(order)]:
-                    seconds[name].append(ask(processes[name], steps) / steps)
-        finally:
-            for process in processes.values():
-                process.kill()
-                process.wait()
-    return seconds
+        commands = {
+            name: [__file__, "--contestant", name, "--data", str(data), *options]
+            for name in CONTESTANTS
+        }
+        return hold_contest(commands, rounds, steps, WARM_UP_STEPS)
 
 
-def ask(process: subprocess.Popen[str], steps: int) -> float:
-    """Let a contestant take some steps while all others wait; return its seconds."""
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("a contestant was started without pipes")
-    process.stdin.write(f"{steps}\n")
-    process.stdin.flush()
-    answer = process.stdout.readline()
-    if not answer:
-        raise RuntimeError(f"a contestant ended: {process.args!r}")
-    return float(answer)
-
-
-def compete(name: str, data: Path, image_size: int, batch_size: int) -> None:
-    """Be a contestant: read a number of steps, take them, write the seconds; until killed."""
+def take_part(name: str, data: Path, image_size: int, batch_size: int) -> None:
+    """Be a contestant: take training steps when asked."""
     if name != "torchvision":
         runtime.prepare_process()
     build = torchvision_step if name.startswith("torchvision") else our_step
     step = build(name, data, image_size, batch_size)
-    done = 0
-    for line in sys.stdin:
-        started = time.perf_counter()
-        for _ in range(int(line)):
-            step(done % BATCHES)
-            done += 1
-        print(time.perf_counter() - started, flush=True)
+    compete(lambda number: step(number % BATCHES))
 
 
 def our_step(name: str, data: Path, image_size: int, batch_size: int) -> Callable[[int], None]:
@@ -130,8 +100,10 @@ def our_step(name: str, data: Path, image_size: int, batch_size: int) -> Callabl
     from iouaware.training.trainer import Trainer
 
     sizes = {"data.image_size": image_size, "data.batch_size": batch_size}
-    recipe = "small" if name == "small" else "paper"
-    config = read_config(recipe, sizes if name == "small" else sizes | SAME_AS_TORCHVISION)
+    recipe = "small" if name.startswith("small") else "paper"
+    precision = {"train.precision": "float32" if name.endswith("float32") else "auto"}
+    same = {} if recipe == "small" else SAME_AS_TORCHVISION
+    config = read_config(recipe, sizes | precision | same)
     splits = read_splits(data)
     torch.manual_seed(0)
     detector = Detector(config.model, len(splits.train.class_names))
@@ -212,14 +184,9 @@ def load_batches(data: Path, image_size: int, batch_size: int) -> list[Any]:
     return list(islice(loader, BATCHES))
 
 
-def summarise(
-    seconds: dict[str, list[float]], image_size: int, batch_size: int, steps: int
-) -> dict[str, Any]:
+def summarise(times: Times, image_size: int, batch_size: int, steps: int) -> dict[str, Any]:
     """Turn seconds a step into rates and paired ratios (above 1: we are faster)."""
-
-    def ratio(peer: str, ours: str) -> float:
-        pairs = zip(seconds[peer], seconds[ours], strict=True)
-        return round(statistics.median(theirs / own for theirs, own in pairs), 3)
+    from iouaware.model.precision import choose_precision
 
     return {
         **runtime.environment_record(),
@@ -227,13 +194,14 @@ def summarise(
             "image_size": image_size,
             "batch_size": batch_size,
             "steps_a_round": steps,
-            "precision": "float32",
+            "precision_of_ours": str(choose_precision("auto", "cpu") or "torch.float32"),
             "device": "cpu",
         },
         "speedup": {
-            "torchvision": ratio("torchvision", "iouaware"),
-            "torchvision_with_our_allocator": ratio("torchvision, our allocator", "iouaware"),
-            "small": ratio("torchvision", "small"),
+            "torchvision": times.ratio("torchvision", "iouaware"),
+            "torchvision_with_our_allocator": times.ratio("torchvision, our allocator", "iouaware"),
+            "torchvision_in_float32": times.ratio("torchvision", "iouaware, float32"),
+            "small": times.ratio("torchvision", "small"),
         },
         "pictures_per_second": {
             name: {
@@ -241,11 +209,10 @@ def summarise(
                 "slowest": round(batch_size / max(values), 3),
                 "fastest": round(batch_size / min(values), 3),
             }
-            for name, values in seconds.items()
+            for name, values in times.seconds.items()
         },
-        "seconds_a_step": {
-            name: [round(value, 4) for value in values] for name, values in seconds.items()
-        },
+        "peak_memory_mb": {name: round(peak, 1) for name, peak in times.peak_memory_mb.items()},
+        "seconds_a_step": times.seconds,
     }
 
 

@@ -118,6 +118,11 @@ def test_the_record_names_versions_machine_and_command(monkeypatch: pytest.Monke
     assert record["commit"] is None or len(record["commit"].rstrip("+")) == 40
 
 
+def test_a_module_s_command_can_be_typed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/iouaware/__main__.py", "train", "data"])
+    assert runtime.environment_record()["command"] == "python -m iouaware train data"
+
+
 def test_outside_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(runtime, "__file__", str(tmp_path / "runtime.py"))
     assert runtime._package_commit() is None

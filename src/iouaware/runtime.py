@@ -90,7 +90,7 @@ def _container_cores(cpu_max: Path) -> int | None:
 def environment_record() -> dict[str, Any]:
     """Describe versions, machine and command, as ``environment.json`` keeps them."""
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
         "commit": _package_commit(),
         "versions": {
             "python": platform.python_version(),
@@ -104,6 +104,13 @@ def environment_record() -> dict[str, Any]:
             "gpus": _gpu_names(),
         },
     }
+
+
+def _command() -> str:
+    """Return the command line, with the program's name alone."""
+    name = Path(sys.argv[0]).name
+    program = ["python", "-m", "iouaware"] if name == "__main__.py" else [name]
+    return shlex.join([*program, *sys.argv[1:]])
 
 
 def _installed(names: tuple[str, ...]) -> list[str]:
