@@ -1,0 +1,121 @@
+"""The comparison itself, on boxes small enough to check by eye."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from iouaware.exporting.parity import (
+    TOLERANCES,
+    Differences,
+    FoundBoxes,
+    detections_of,
+    judge,
+    match,
+)
+from iouaware.running.exporting import report_lines
+
+
+def found(boxes: list[list[float]], scores: list[float], labels: list[int]) -> FoundBoxes:
+    return FoundBoxes(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(labels, np.int64),
+        np.array(scores, np.float32),
+        np.array(scores, np.float32) / 2,
+    )
+
+
+A, B, LINE = [0.0, 0, 10, 10], [20.0, 20, 40, 40], [0.0, 50, 30, 50]
+
+
+def test_the_same_boxes_in_another_order_do_not_differ() -> None:
+    differences = Differences(0.9)
+    differences.add(
+        found([A, B, LINE], [0.5, 0.5, 0.5], [0, 1, 0]), found([LINE, B, A], [0.5] * 3, [0, 1, 0])
+    )
+    assert differences.summary() == {
+        "boxes": 6, "unmatched": 0,
+        "box_px_max": 0, "box_px_mean": 0, "score_max": 0, "score_mean": 0,
+        "predicted_iou_max": 0, "predicted_iou_mean": 0,
+    }  # fmt: skip
+
+
+def test_differences_are_measured_on_pairs_and_the_rest_is_counted() -> None:
+    differences = Differences(0.9)
+    moved = [0.0, 0, 10, 10.4]  # IoU 100 / 104
+    differences.add(found([A, B], [0.5, 0.4], [0, 1]), found([moved, B], [0.6, 0.4], [0, 0]))
+    summary = differences.summary()
+    assert (summary["boxes"], summary["unmatched"]) == (4, 2)  # B is of two classes
+    assert summary["box_px_max"] == pytest.approx(0.4)
+    assert summary["box_px_mean"] == pytest.approx(0.1)
+    assert summary["score_max"] == pytest.approx(0.1)
+    assert summary["predicted_iou_max"] == pytest.approx(0.05)
+
+
+def test_of_boxes_that_lie_alike_those_with_like_scores_are_paired() -> None:
+    first, second = match(found([A, A], [0.9, 0.2], [0, 0]), found([A, A], [0.2, 0.9], [0, 0]), 0.9)
+    assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 1), (1, 0)]
+
+
+def test_nothing_against_nothing_and_something() -> None:
+    differences = Differences(0.9)
+    differences.add(found([], [], []), found([], [], []))
+    assert differences.summary()["box_px_max"] is None
+    differences.add(found([A], [1.0], [0]), found([], [], []))
+    assert differences.summary()["unmatched"] == 1
+
+
+def test_padding_is_taken_away() -> None:
+    arrays = {
+        "boxes": np.array([[A, B]], np.float32),
+        "labels": np.array([[2, -1]]),
+        "scores": np.array([[0.5, 0]], np.float32),
+    }
+    only = detections_of(arrays, 0)
+    assert only.labels.tolist() == [2]
+    assert only.predicted_iou is None
+
+
+ROW = {
+    "batch": 2, "canvas": [96, 96], "boxes": 100, "unmatched": 0, "box_px_max": 0.01,
+    "box_px_mean": 0.0, "score_max": 1e-5, "score_mean": 0.0, "predicted_iou_max": None,
+    "predicted_iou_mean": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"box_px_max": 0.2}, "boxes differ by 0.2 px, allowed 0.1 (batch 2 at 96 x 96 px)"),
+        ({"score_max": 0.01}, "scores differ by 0.01, allowed 0.001 (batch 2 at 96 x 96 px)"),
+        ({"unmatched": 2}, "unmatched boxes differ by 0.02, allowed 0.01 (batch 2 at 96 x 96 px)"),
+    ],
+)
+def test_what_lies_past_the_tolerance_is_told(changed: dict[str, float], words: str) -> None:
+    assert judge([ROW], None, TOLERANCES["float32"]) == []
+    assert judge([ROW | changed], None, TOLERANCES["float32"]) == [words]
+    assert judge([ROW | changed], None, TOLERANCES["int8"]) == []
+
+
+def test_lost_ap_is_told_and_gained_ap_is_not() -> None:
+    ap = {"images": 9, "alphas": {"1": {"pytorch": 0.5, "file": 0.49}}}
+    assert judge([], ap, TOLERANCES["int8"]) == [
+        "AP at alpha 1 fell from 50.00 to 49.00, allowed 0.5 less"
+    ]
+    better = {"images": 9, "alphas": {"1": {"pytorch": 0.5, "file": 0.51}}}
+    assert judge([], better, TOLERANCES["float32"]) == []
+    unknown = {"images": 9, "alphas": {"1": {"pytorch": None, "file": None}}}
+    assert judge([], unknown, TOLERANCES["float32"]) == []
+
+
+def test_the_table_fits_a_terminal() -> None:
+    report = {
+        "pictures": "bolts, val", "comparisons": [ROW], "bytes": 5_000_000,
+        "AP": {"images": 9, "alphas": {"1": {"pytorch": 0.5, "file": 0.49}}},
+        "milliseconds": {"pytorch": 20.0, "file": 10.0},
+    }  # fmt: skip
+    lines = report_lines(report)
+    assert all(len(line) <= 100 for line in lines)
+    assert lines[3] == "AP at alpha 1 on 9 pictures: 50.00 before, 49.00 in the file"
+    assert lines[4] == "a picture takes 10 ms, 20 in PyTorch; 5.0 MB"
+    assert lines[2].split() == ["2", "96x96", "100", "0", "0.01/0", "1e-05/0", "-"]
