@@ -15,8 +15,8 @@ from iouaware.evaluation.held_out import kept_alpha
 from iouaware.inference.exported import End, is_exported, read_exported_info
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
-from iouaware.running.candidates import collect_run_candidates, read_run_split
-from iouaware.running.exporting import ExportOptions, Format, export_run
+from iouaware.running.candidates import collect_run_candidates, load_model, read_run_split
+from iouaware.running.exporting import ExportOptions, Format, export_run, refuse_exported
 from iouaware.running.folder import (
     RunLog,
     Say,
@@ -26,7 +26,6 @@ from iouaware.running.folder import (
     numbered_folder,
     read_json,
 )
-from iouaware.runtime import choose_device
 
 if TYPE_CHECKING:
     from iouaware.data.dataset import Dataset
@@ -165,6 +164,8 @@ class Run:
         """
         from iouaware.evaluation.evaluate import sweep_candidates
 
+        if save:
+            refuse_exported(self.model_path, "keep a choice")
         if optimize not in METRICS:
             raise ValueError(f"optimize is {optimize!r}, expected one of {', '.join(METRICS)}")
         dataset, candidates = self._look(data, split)
@@ -241,11 +242,10 @@ class Run:
             ValueError: a value lies outside its range.
         """
         from iouaware.inference.folder import predict_folder
-        from iouaware.inference.predictor import load
         from iouaware.inference.sources import list_sources
 
         list_sources(sources)  # a missing source is told before the model is loaded
-        predictor = load(self.model_path, choose_device(self._device), self._precision)
+        predictor = load_model(self.model_path, self._device, self._precision)
         folder = claim_folder(Path(out)) if out else numbered_folder(self.path, "predict")
         try:
             return predict_folder(

@@ -6,6 +6,7 @@ import.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -37,7 +38,8 @@ RECORDED_PACKAGES = (
 def prepare_process() -> None:
     """Set the allocator and the threads of this process for training and prediction."""
     keep_freed_memory()
-    set_torch_threads()
+    with contextlib.suppress(ImportError):  # exported files need no torch
+        set_torch_threads()
 
 
 def keep_freed_memory() -> bool:

@@ -176,7 +176,7 @@ def test_requests_that_cannot_be(
 
 
 def test_a_file_is_not_exported_again(onnx_file: Path) -> None:
-    with pytest.raises(ConfigError, match="is an exported file already"):
+    with pytest.raises(ConfigError, match="cannot be exported again"):
         Run(onnx_file).export()
 
 

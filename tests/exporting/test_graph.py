@@ -146,7 +146,7 @@ def test_grid_is_the_anchors(geometry: str) -> None:
         for level, stride in zip(levels, STRIDES, strict=True)
     ]
     assert [len(part) for part in parts] == list(level_sizes(canvas_hw))
-    anchors = build_anchors(canvas_hw, geometry)  # type: ignore[arg-type]
+    anchors = build_anchors(canvas_hw, geometry)
     np.testing.assert_array_equal(torch.cat(parts).numpy(), anchors)
 
 
@@ -170,7 +170,8 @@ def test_fusion_is_that_of_scoring_at_the_ends_too() -> None:
 
 
 def keep(boxes: Tensor, scores: Tensor, most: int = 100) -> list[list[float]]:
-    return keep_best(boxes, scores, 0.5, most, -0.5).tolist()
+    kept: list[list[float]] = keep_best(boxes, scores, 0.5, most, -0.5).tolist()
+    return kept
 
 
 def test_suppression_by_hand() -> None:

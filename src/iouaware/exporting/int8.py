@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,8 +99,8 @@ def calibration_feeds(
 
 def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str]) -> Any:
     import_openvino()  # first: it switches the usage reports off, which NNCF would send
-    nncf = import_extra("nncf")
     with _quiet():
+        nncf = import_extra("nncf")
         return nncf.quantize(
             model,
             nncf.Dataset(list(feeds)),
@@ -110,11 +112,14 @@ def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str]) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence NNCF, which draws progress bars and speaks of its own inside."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Silence NNCF and what it loads, which draw progress bars and speak of their own inside."""
+    loggers = [logging.getLogger(name) for name in ("nncf", "torch.utils.cpp_extension")]
+    levels = [logger.level for logger in loggers]
     try:
-        yield
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

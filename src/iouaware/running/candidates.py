@@ -18,6 +18,7 @@ from iouaware.runtime import choose_device, default_workers
 from iouaware.structures import Candidates
 
 if TYPE_CHECKING:
+    from iouaware.inference.predictor import Predictor
     from iouaware.structures import ModelInfo
 
 
@@ -102,6 +103,15 @@ def collect_run_candidates(
     return candidates
 
 
+def load_model(model_path: Path, device: str | None, precision: Precision) -> Predictor:
+    """Load weights onto the device asked for, or an exported file, which knows no torch."""
+    from iouaware.inference.predictor import load
+
+    if is_exported(model_path):
+        return load(model_path, device, precision)
+    return load(model_path, choose_device(device), precision)
+
+
 def _fits(candidates: list[Candidates], dataset: Dataset) -> bool:
     """Tell whether kept candidates belong to pictures of these sizes in this order."""
     return len(candidates) == len(dataset) and all(
@@ -118,20 +128,17 @@ def _run_network(
     precision: Precision,
 ) -> list[Candidates]:
     from iouaware.evaluation.collect import collect_candidates
-    from iouaware.inference.predictor import load
 
-    if is_exported(model_path):  # no torch, so no loader of its own processes
-        predictor = load(model_path, device, precision)
-        read = (read_image(dataset.record(index).path) for index in range(len(dataset)))
-        return predictor.compute_candidates(read)
-    where = choose_device(device)
-    predictor = load(model_path, where, precision)
+    predictor = load_model(model_path, device, precision)
+    if is_exported(model_path):  # torch may be missing, and the loader needs it
+        images = (read_image(dataset.record(index).path) for index in range(len(dataset)))
+        return predictor.compute_candidates(images)
     return collect_candidates(
         predictor.backend,
         dataset,
         predictor.image_size,
         predictor.fill,
         batch_size=predictor.batch_size,
-        workers=default_workers(where) if workers is None else workers,
+        workers=default_workers(choose_device(device)) if workers is None else workers,
         progress=sys.stderr.isatty(),
     )

@@ -64,8 +64,7 @@ def export_run(
     form, int8, data = options.form, options.int8, options.data
     if form not in SUFFIXES:
         raise ConfigError(f"--format {form}: expected one of {', '.join(SUFFIXES)}")
-    if is_exported(model_path):
-        raise ConfigError(f"{model_path}: is an exported file already; export from the run folder")
+    refuse_exported(model_path, "be exported again")
     if int8 and data is None:
         raise ConfigError(
             "--int8: give pictures with --data; ranges of activations are found on real ones"
@@ -83,6 +82,19 @@ def export_run(
         say(line)
     refuse_past(report, target)
     return target
+
+
+def refuse_exported(model_path: Path, what: str) -> None:
+    """Refuse what only weights can do.
+
+    Raises:
+        ConfigError: it is an exported file.
+    """
+    if is_exported(model_path):
+        raise ConfigError(
+            f"{model_path}: an exported file cannot {what}; use the run folder it came from, and "
+            "export again"
+        )
 
 
 def _target(folder: Path, form: Format, int8: bool, out: str | Path | None) -> Path:
