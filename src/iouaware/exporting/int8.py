@@ -19,8 +19,11 @@ from iouaware.inference.openvino_backend import import_openvino
 from iouaware.structures import ImageArray
 
 CALIBRATION_IMAGES = 128
-# the last layers: their outputs decide boxes and scores, and what follows them is arithmetic on
-# pixels and probabilities
+# only these are worth it: sums, norms and the enlarging of the pyramid take no time and cost 1 AP
+QUANTISED = frozenset(
+    {"Conv", "Relu", "Clip", "MaxPool", "Convolution", "GroupConvolution", "Clamp"}
+)  # as ONNX and OpenVINO name them
+# their outputs decide boxes and scores, and what follows them is arithmetic on pixels
 LAST_LAYERS = ("class_layer", "box_layer", "iou_layer")
 
 Feeds = dict[str, NDArray[Any]]
@@ -39,8 +42,8 @@ def quantise_onnx(path: Path, target: Path, feeds: Sequence[Feeds]) -> None:
     """
     onnx = import_extra("onnx")
     model = onnx.load(path)
-    floating = nodes_kept_in_float(model)
-    onnx.save(_quantise(model, feeds, floating), target)
+    types = {node.op_type for node in model.graph.node}
+    onnx.save(_quantise(model, feeds, nodes_kept_in_float(model), types), target)
 
 
 def quantise_openvino(onnx_file: Path, model: Any, feeds: Sequence[Feeds]) -> Any:
@@ -53,9 +56,10 @@ def quantise_openvino(onnx_file: Path, model: Any, feeds: Sequence[Feeds]) -> An
     """
     floating = set(nodes_kept_in_float(import_extra("onnx").load(onnx_file)))
     there = [op.get_friendly_name() for op in model.get_ops()]
+    types = {op.get_type_name() for op in model.get_ops()} - {"Constant", "Parameter", "Result"}
     # OpenVINO takes a convolution with a bias apart: the sum keeps the name
     kept = [name for name in there if name.removesuffix("/WithoutBiases") in floating]
-    return _quantise(model, feeds, kept)
+    return _quantise(model, feeds, kept, types)
 
 
 def nodes_kept_in_float(model: Any) -> list[str]:
@@ -97,7 +101,7 @@ def calibration_feeds(
     return found
 
 
-def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str]) -> Any:
+def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str], types: set[str]) -> Any:
     import_openvino()  # first: it switches the usage reports off, which NNCF would send
     with _quiet():
         nncf = import_extra("nncf")
@@ -106,7 +110,9 @@ def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str]) -> Any:
             nncf.Dataset(list(feeds)),
             subset_size=len(feeds),
             preset=nncf.QuantizationPreset.MIXED,  # the activations of Lite0 are not symmetric
-            ignored_scope=nncf.IgnoredScope(names=floating, validate=False),
+            ignored_scope=nncf.IgnoredScope(
+                names=floating, types=sorted(types - QUANTISED), validate=False
+            ),
         )
 
 
