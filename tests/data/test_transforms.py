@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as v2
@@ -269,6 +269,8 @@ def test_p26_augmented_boxes_are_valid(
     assert set(moved.labels.tolist()) <= set(range(len(boxes)))
 
 
+# a box of 1.5 px, higher than a crop of one row
+@example(picture=((2, 1), np.array([[0, 0, 1, 1.5], [0, 0, 1, 1]], np.float32)), seed=80)
 @settings(deadline=None, max_examples=60)
 @given(picture=pictures(), seed=st.integers(0, 1000))
 def test_crop_keeps_an_object(picture: tuple[tuple[int, int], FloatArray], seed: int) -> None:

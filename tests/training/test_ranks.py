@@ -19,7 +19,7 @@ model:
   {backbone: test_efficientnet, weights: none, fpn_channels: 8, tower_convs: 1, shared_iou_convs: 1,
    frozen_stages: 0}
 data: {image_size: 96, batch_size: 2}
-train: {epochs: 1, lr: 0.01, warmup_steps: 0}
+train: {epochs: 1, lr: 0.01, warmup_steps: 0, precision: float32}
 """
 
 

@@ -156,7 +156,9 @@ def place_window(
         if anchor is not None:
             first = int(np.ceil(anchor[axis + 2])) - size_wh[axis]  # the box's far edge just fits
             last = int(np.floor(anchor[axis]))  # and its near edge
-            first, last = min(first, last), max(first, last)
+            if first > last:  # it does not fit: its centre is seen
+                centre = (anchor[axis] + anchor[axis + 2]) / 2
+                first, last = int(np.ceil(centre)) - size_wh[axis], int(np.floor(centre))
             low, high = np.clip((first, last), low, high)
         corner.append(int(random.integers(low, high + 1)))
     x, y = corner

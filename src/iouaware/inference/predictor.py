@@ -168,6 +168,8 @@ class Predictor:
             for (name, kept), found in zip(rows, candidates, strict=True):
                 selection = Selection(found, self.info, settings, min_iou, name, kept)
                 yield selection.select(alpha, score_threshold, min_iou)
+            # let go of this batch before the next one is waited for: memory stays flat
+            del canvases, frames, rows, candidates, kept, found, selection
 
     def _batches(
         self, pictures: Iterable[tuple[str | None, ImageArray, ImageArray | None]]
