@@ -16,7 +16,8 @@ import yaml
 import iouaware
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/experiments.md"]
+DOCS = ["docs/guide.md", "docs/experiments.md", "docs/deployment.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", *DOCS]
 GUIDE = (ROOT / "docs/guide.md").read_text("utf-8")
 
 

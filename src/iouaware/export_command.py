@@ -40,6 +40,9 @@ def add_export(parser: ArgumentParser, arguments: Sequence[str]) -> None:
         help="side of the canvas in px, or any multiples of 32; the model's own if left out",
     )
     parser.add_argument(
+        "--opset", type=Positive, metavar="N", help="version of ONNX's operations, 18 to 23"
+    )
+    parser.add_argument(
         "--out",
         type=str,
         metavar="FILE",
@@ -51,7 +54,7 @@ def run_export(options: Namespace, say: Say) -> dict[str, Any]:
     """Export a model and print how like the model the file is."""
     from iouaware.run import Run
 
-    names = ("int8", "data", "end", "bake", "image_size", "out")
+    names = ("int8", "data", "end", "bake", "image_size", "out", "opset")
     file = Run(options.RUN, say=say).export(options.format, **given(options, *names))
     say(f"wrote {file}")
     return {"file": str(file), "parity": str(file.with_suffix(".parity.json"))}

@@ -23,6 +23,7 @@ from iouaware.running.folder import (
     claim_folder,
     find_model,
     find_run,
+    find_settings,
     numbered_folder,
     read_json,
 )
@@ -96,8 +97,8 @@ class Run:
     @property
     def config(self) -> Config:
         """The settings of the run, with the place of its data where the folder knows it."""
-        written = self.path / "config.yaml"
-        if written.is_file():
+        written = find_settings(self.path)
+        if written is not None:
             return read_config(written)
         return build_config(self.info.config, where=str(self.model_path))
 
@@ -272,6 +273,7 @@ class Run:
         bake: bool = False,
         image_size: int | Literal["dynamic"] | None = None,
         out: str | Path | None = None,
+        opset: int | None = None,
     ) -> Path:
         """Write the model to a file that runs without torch, and measure how like it is.
 
@@ -281,7 +283,7 @@ class Run:
             ConfigError: a package of the extra is missing, or settings do not fit.
             ExportError: the network cannot be exported; a ``ParityError`` if the file differs.
         """
-        options = ExportOptions(format, int8, data, end, bake, image_size, out)
+        options = ExportOptions(format, int8, data, end, bake, image_size, out, opset)
         return export_run(self.path, self.model_path, self.config, self.info, options, self._say)
 
     def result(self) -> dict[str, Any]:

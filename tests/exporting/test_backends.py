@@ -127,6 +127,23 @@ def test_evaluate_and_sweep_take_the_file(
         theirs.sweep(tiny_coco, save=True)
 
 
+def test_a_file_in_the_export_folder_knows_the_data_of_its_run(
+    finished_run: Path, onnx_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "export").mkdir()
+    for source, target in (
+        (finished_run / "config.yaml", tmp_path / "config.yaml"),
+        (onnx_file, tmp_path / "export" / "model.onnx"),
+        (onnx_file, tmp_path / "model.onnx"),
+    ):
+        target.write_bytes(source.read_bytes())
+    for folder in (tmp_path / "export", tmp_path):
+        Run(folder / "model.onnx").evaluate()
+        assert (folder / "evaluation.json").is_file()
+    # the weights' candidates are neither taken nor replaced
+    assert not list(tmp_path.rglob("candidates-*"))
+
+
 def test_canvases_of_another_size_are_refused(file: Path) -> None:
     backend = open_exported(file)
     with pytest.raises(ConfigError, match=r"the canvas is 64 x 64 px, this file takes 96 x 96"):

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 import pytest
 
+import iouaware
+from iouaware import cli
 from iouaware.checkpoint import write_model
 from iouaware.data.layouts import read_split
 from iouaware.errors import CheckpointError, ConfigError, ParityError
@@ -24,11 +26,18 @@ from iouaware.exporting.export import (
 from iouaware.exporting.int8 import LAST_LAYERS, nodes_kept_in_float
 from iouaware.exporting.onnx_file import write_onnx_metadata
 from iouaware.exporting.pictures import Pictures, spread
-from iouaware.inference.exported import open_exported, read_exported_info, write_metadata
+from iouaware.inference.exported import (
+    build_candidates,
+    open_exported,
+    read_exported_info,
+    write_metadata,
+)
 from iouaware.inference.scoring import FORMULA
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run
-from tests.exporting.conftest import SIZE, build_tiny, describe
+from iouaware.structures import Frame
+from tests.exporting.conftest import SIZE, build_tiny, describe, draw
+from tests.exporting.test_graph import assert_same
 
 
 def test_p37_batches_are_proven_beside_the_file_and_in_it(onnx_file: Path) -> None:
@@ -58,7 +67,7 @@ def test_p53_the_file_says_what_it_is(onnx_file: Path) -> None:
     assert values["mean"] == values["std"] == [0.5, 0.5, 0.5]
     assert values["end"] == "detections"  # p41
     assert values["calibration"] is None
-    assert values["version"] == __import__("iouaware").__version__
+    assert values["version"] == iouaware.__version__
 
 
 def write_names() -> set[str]:
@@ -170,7 +179,7 @@ def test_requests_that_cannot_be(
     model_file: Path, options: dict[str, Any], words: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((ConfigError, __import__("iouaware").DatasetError), match=words):
+    with pytest.raises((ConfigError, iouaware.DatasetError), match=words):
         Run(model_file).export(**options)
     assert not list(tmp_path.iterdir())
 
@@ -191,9 +200,16 @@ def test_p37_any_size_and_any_batch(form: Any, model_file: Path, tiny_coco: Path
     rows = [(row["batch"], row["canvas"]) for row in report["comparisons"]]
     assert rows == [(batch, [size] * 2) for size in (96, 64) for batch in (1, 2, 5)]
     assert sum(row["unmatched"] for row in report["comparisons"]) == 0
-    backend = open_exported(out)
-    wide = np.zeros((1, 64, 160, 3), np.uint8)
-    assert backend.run(backend.feeds(wide, 1.0, 0.0))["labels"].shape == (1, 100)
+    # larger than what was traced, and no square: nothing of the example may be left in the graph
+    exported = open_exported(out)
+    torch_backend = TorchBackend(build_tiny(), exported.settings)
+    canvases, _ = draw(2, 352)
+    canvas_hw = (352, 288)
+    frames = [Frame(canvas_hw, canvas_hw, canvas_hw)] * 2
+    found = exported.run(exported.feeds(canvases[:, :, :288], 1.0, 0.0))
+    for row, one in enumerate(torch_backend.compute_candidates(canvases[:, :, :288], frames)):
+        assert_same(build_candidates(found, row, frames[row]), one)
+        assert one.boxes.max() == 352
 
 
 @pytest.mark.slow
@@ -225,3 +241,53 @@ def test_int8_says_what_it_costs(form: Any, tiny_coco: Path, tmp_path: Path) -> 
     assert report["precision"] == read_exported_info(out).precision == "int8"
     assert set(report["AP"]["alphas"]["1"]) == {"pytorch", "file"}
     assert 0 < report["comparisons"][2]["box_px_mean"] < 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--format", "tflite"], "--format tflite: expected one of onnx, openvino"),
+        (["--format", "onnx", "--int8"], "--int8: give pictures with --data"),
+        (
+            ["--format", "onnx", "--image-size", "100"],
+            "--image-size 100: expected a multiple of 32",
+        ),
+        (["--format", "onnx", "--opset", "3"], "--opset 3: expected 18 to 23"),
+        ([], "required: format"),
+    ],
+)
+def test_wrong_requests_are_one_line_and_exit_2(
+    arguments: list[str],
+    words: str,
+    model_file: Path,
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_prepare", lambda: None)
+    assert cli.main(["export", str(model_file), *arguments]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert words in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_misses_parity_ends_with_1(
+    model_file: Path, tiny_coco: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    def export_badly(model: Path, out: Path, *rest: Any) -> dict[str, Any]:
+        return {**json.loads(GOOD), "past": ["boxes differ by 9 px"]}
+
+    monkeypatch.setattr("iouaware.exporting.export.export_model", export_badly)
+    monkeypatch.setattr(cli, "_prepare", lambda: None)
+    out = tmp_path / "m.onnx"
+    given = ["export", str(model_file), "--format", "onnx", "--data", str(tiny_coco)]
+    assert cli.main([*given, "--out", str(out)]) == 1
+    told = capsys.readouterr().err
+    assert told == f"iouaware: {out} misses parity: boxes differ by 9 px; {WRITTEN}\n"
+
+
+WRITTEN = "the file was written all the same"
+GOOD = """{"pictures": "x", "comparisons": [], "AP": null, "bytes": 1,
+           "milliseconds": {"file": 1, "pytorch": 1}}"""

@@ -34,7 +34,7 @@ def test_the_same_boxes_in_another_order_do_not_differ() -> None:
         found([A, B, LINE], [0.5, 0.5, 0.5], [0, 1, 0]), found([LINE, B, A], [0.5] * 3, [0, 1, 0])
     )
     assert differences.summary() == {
-        "boxes": 6, "unmatched": 0,
+        "boxes": 6, "unmatched": 0, "tied": 0,
         "box_px_max": 0, "box_px_mean": 0, "score_max": 0, "score_mean": 0,
         "predicted_iou_max": 0, "predicted_iou_mean": 0,
     }  # fmt: skip
@@ -43,9 +43,10 @@ def test_the_same_boxes_in_another_order_do_not_differ() -> None:
 def test_differences_are_measured_on_pairs_and_the_rest_is_counted() -> None:
     differences = Differences(0.9)
     moved = [0.0, 0, 10, 10.4]  # IoU 100 / 104
-    differences.add(found([A, B], [0.5, 0.4], [0, 1]), found([moved, B], [0.6, 0.4], [0, 0]))
+    differences.add(found([A, B], [0.5, 0.4], [0, 1]), found([moved, B], [0.6, 0.3], [0, 0]))
+    # B is of two classes, and not equally good
     summary = differences.summary()
-    assert (summary["boxes"], summary["unmatched"]) == (4, 2)  # B is of two classes
+    assert (summary["boxes"], summary["unmatched"]) == (4, 2)
     assert summary["box_px_max"] == pytest.approx(0.4)
     assert summary["box_px_mean"] == pytest.approx(0.1)
     assert summary["score_max"] == pytest.approx(0.1)
@@ -55,6 +56,18 @@ def test_differences_are_measured_on_pairs_and_the_rest_is_counted() -> None:
 def test_of_boxes_that_lie_alike_those_with_like_scores_are_paired() -> None:
     first, second = match(found([A, A], [0.9, 0.2], [0, 0]), found([A, A], [0.2, 0.9], [0, 0]), 0.9)
     assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 1), (1, 0)]
+
+
+def test_equal_scores_at_the_cut_may_leave_either_out() -> None:
+    ours = found([A, B], [0.5, 0.2], [0, 1])
+    differences = Differences(0.9)
+    differences.add(ours, found([A, B], [0.5, 0.2], [0, 2]))
+    assert (differences.summary()["unmatched"], differences.summary()["tied"]) == (0, 2)
+    # above the cut nothing excuses it, nor where one side alone has more
+    differences.add(ours, found([B, LINE], [0.2, 0.5], [1, 0]))
+    assert (differences.summary()["unmatched"], differences.summary()["tied"]) == (2, 2)
+    differences.add(ours, found([A], [0.5], [0]))
+    assert (differences.summary()["unmatched"], differences.summary()["tied"]) == (3, 2)
 
 
 def test_nothing_against_nothing_and_something() -> None:

@@ -24,7 +24,7 @@ from iouaware.exporting.int8 import (
     quantise_onnx,
     quantise_openvino,
 )
-from iouaware.exporting.onnx_file import write_onnx, write_onnx_metadata
+from iouaware.exporting.onnx_file import OPSETS, write_onnx, write_onnx_metadata
 from iouaware.exporting.openvino_file import read_onnx_as_openvino, write_openvino
 from iouaware.exporting.parity import TOLERANCES, compare_batches, judge, time_one_picture
 from iouaware.exporting.pictures import Pictures, read_spread
@@ -62,6 +62,7 @@ class ExportPlan:
     end: End = "detections"
     bake: bool = False
     image_size: int | Literal["dynamic"] | None = None
+    opset: int | None = None
     calibration: Dataset | None = None
 
 
@@ -114,6 +115,8 @@ def describe_export(model: ModelInfo, plan: ExportPlan) -> ExportInfo:
         )
     if plan.bake and plan.end == "candidates":
         raise ConfigError("--bake: a file that ends at candidates has no alpha; leave one out")
+    if plan.opset is not None and plan.opset not in OPSETS:
+        raise ConfigError(f"--opset {plan.opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
     own = model.config["data"]["image_size"]
     size = plan.image_size or (own if isinstance(own, int) else "dynamic")
     canvas_hw = None
@@ -174,11 +177,11 @@ def _write_onnx_form(
 ) -> Callable[[Mapping[str, str]], None]:
     """Write the ONNX file; return what puts metadata into it."""
     if plan.calibration is None:
-        write_onnx(detector, info, out)
+        write_onnx(detector, info, out, plan.opset)
     else:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as folder:
             floating = Path(folder) / "float.onnx"
-            write_onnx(detector, info, floating)
+            write_onnx(detector, info, floating, plan.opset)
             quantise_onnx(floating, out, _calibration(info, plan.calibration))
     return lambda entries: write_onnx_metadata(out, entries)
 
@@ -189,7 +192,7 @@ def _write_openvino_form(
     """Build the OpenVINO model; return what writes it with metadata."""
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as folder:
         onnx_file = Path(folder) / "float.onnx"
-        write_onnx(detector, info, onnx_file)
+        write_onnx(detector, info, onnx_file, plan.opset)
         model = read_onnx_as_openvino(onnx_file)
         if plan.calibration is not None:
             model = quantise_openvino(onnx_file, model, _calibration(info, plan.calibration))

@@ -58,7 +58,7 @@ class CandidateGraph(nn.Module):
         return name_candidates(self.find(images))
 
     def find(self, images: Tensor) -> _Found:
-        """Choose the (anchor, class) pairs of highest p, decode their boxes and clip them."""
+        """Choose the (anchor, class) pairs of highest p; boxes are clipped to the canvas."""
         levels = self._look(images)
         chosen, start = [], torch.zeros((), dtype=torch.int64)
         for stride, level in zip(STRIDES, levels, strict=True):
@@ -79,7 +79,7 @@ class CandidateGraph(nn.Module):
             self.detector.config.box_stds,
             clamp_below=self.detector.config.geometry == "plain",
         )  # [B, C, 4]
-        boxes = clip_to_pictures(boxes, images, self.fill)
+        boxes = clip_to_canvas(boxes, images)
         return _Found(
             boxes * above[..., None],
             torch.where(above, labels.gather(1, rows), -1),
@@ -140,13 +140,14 @@ class DetectionGraph(nn.Module):
         if found.predicted_iou is not None:
             scores = fuse(found.class_scores, found.predicted_iou, alpha)  # [B, C]
         scores = torch.where(found.labels >= 0, scores, ABSENT)
-        kept = self._suppress(found, scores)
+        boxes = clip_to_pictures(found.boxes, images, self.candidates.fill)
+        kept = self._suppress(boxes, found.labels, scores)
         count = min(self.candidates.settings.max_detections, scores.shape[1])
         best = torch.topk(torch.where(kept, scores, ABSENT), count, dim=1)
         shown = (best.values > NMS_FLOOR) & (best.values >= score_threshold)  # [B, D]
         rows = best.indices
         detections = {
-            "boxes": _take(found.boxes, rows) * shown[..., None],
+            "boxes": _take(boxes, rows) * shown[..., None],
             "scores": best.values * shown,
             "class_scores": found.class_scores.gather(1, rows) * shown,
             "labels": torch.where(shown, found.labels.gather(1, rows), -1),
@@ -155,16 +156,16 @@ class DetectionGraph(nn.Module):
             detections["predicted_iou"] = found.predicted_iou.gather(1, rows) * shown
         return detections | name_candidates(found)
 
-    def _suppress(self, found: _Found, scores: Tensor) -> Tensor:
+    def _suppress(self, boxes: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
         """Tell which candidates NMS leaves, [B, C] bool."""
         settings = self.candidates.settings
         grouped = scores[:, None, :]  # [B, 1, C]
         if not settings.nms_across_classes:
             classes = torch.arange(self.candidates.detector.num_classes)[None, :, None]
-            own = found.labels[:, None, :] == classes  # [B, K, C]
+            own = labels[:, None, :] == classes  # [B, K, C]
             grouped = torch.where(own, grouped, ABSENT)
         kept: Tensor = keep_best(
-            found.boxes, grouped, settings.nms_iou, settings.max_detections, NMS_FLOOR
+            boxes, grouped, settings.nms_iou, settings.max_detections, NMS_FLOOR
         )
         return kept > 0
 
@@ -221,11 +222,20 @@ def build_grid(level: Tensor, stride: int, images: Tensor, geometry: Geometry) -
     return (centres[:, :, None] + base).reshape(-1, 4)
 
 
+def clip_to_canvas(boxes: Tensor, images: Tensor) -> Tensor:
+    """Move corners back onto the canvas, [..., 4] px, whatever its size will be."""
+    height, width = images.shape[-2:]
+    sides = (width, height, width, height)
+    corners = zip(boxes.unbind(dim=-1), sides, strict=True)
+    return torch.stack([corner.clamp(0, side) for corner, side in corners], dim=-1)
+
+
 def clip_to_pictures(boxes: Tensor, images: Tensor, fill: tuple[int, int, int]) -> Tensor:
     """Move corners back onto the picture, which ends where nothing but padding follows.
 
-    The size of the picture on its canvas is no input of the graph; it is read off the canvas.
-    Where a picture itself ends in lines of exactly the padding's colour, those count as padding.
+    Detections need it, since clipped boxes overlap otherwise; who takes the candidates knows the
+    picture's size. Here it is no input, but read off the canvas. Where a picture itself ends in
+    lines of exactly the padding's colour, those count as padding.
 
     Args:
         boxes: [B, C, 4] px of the canvas.

@@ -21,19 +21,21 @@ from iouaware.exporting.suppression import translation_table
 from iouaware.inference.exported import ExportInfo, import_extra
 from iouaware.model.detector import Detector
 
+OPSETS = range(18, 24)  # what torch's exporter writes
 TRACED_BATCH = 2  # 1 would be taken for a constant
 LARGEST_BATCH = 1024
 LARGEST_CELLS = 128  # of 32 px each way: 4,096 px
 TRACED_CELLS = (6, 7)  # when the size is dynamic; unequal, so that the sides are not tied
 
 
-def write_onnx(detector: Detector, info: ExportInfo, path: Path) -> None:
+def write_onnx(detector: Detector, info: ExportInfo, path: Path, opset: int | None = None) -> None:
     """Export a detector without metadata; ``write_onnx_metadata`` puts it in.
 
     Args:
         detector: with its weights; left as it is.
         info: says what the graph is to be.
         path: the file.
+        opset: one of ``OPSETS``; None takes the exporter's own.
 
     Raises:
         ConfigError: a package of the extra is missing.
@@ -59,6 +61,7 @@ def write_onnx(detector: Detector, info: ExportInfo, path: Path) -> None:
                 input_names=["images", *knobs],
                 output_names=names,
                 dynamic_shapes=shapes,
+                opset_version=opset,
                 custom_translation_table=translation_table(),
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:

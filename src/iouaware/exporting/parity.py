@@ -21,6 +21,7 @@ BATCHES = (1, 2, 5)
 ALPHAS = (1.0, 0.5, 0.0)
 SAME_IOU = 0.9  # one box found twice; a box chosen in place of its double overlaps less
 SAME_PX = 0.5
+TIED = 1e-5  # scores of two runtimes that are the same
 SIMILAR_IOU = 0.5  # for INT8, whose boxes move
 FIELDS = ("boxes", "scores", "predicted_iou")
 
@@ -72,13 +73,15 @@ class Differences:
         """Begin with none; boxes of a class are the same from ``least_iou`` on."""
         self._least_iou = least_iou
         self._values: dict[str, list[NDArray[Any]]] = {name: [] for name in FIELDS}
-        self._boxes = self._unmatched = 0
+        self._boxes = self._unmatched = self._tied = 0
 
     def add(self, ours: FoundBoxes, theirs: FoundBoxes) -> None:
         """Match the boxes of a picture as sets, and note how far the pairs differ."""
         first, second = match(ours, theirs, self._least_iou)
         self._boxes += len(ours.boxes) + len(theirs.boxes)
-        self._unmatched += len(ours.boxes) + len(theirs.boxes) - 2 * len(first)
+        tied = 2 * _count_tied(ours, theirs, first, second)
+        self._tied += tied
+        self._unmatched += len(ours.boxes) + len(theirs.boxes) - 2 * len(first) - tied
         for name in FIELDS:
             mine, other = getattr(ours, name), getattr(theirs, name)
             if mine is not None and other is not None:
@@ -86,12 +89,31 @@ class Differences:
 
     def summary(self) -> dict[str, Any]:
         """Return counts, and largest and mean differences (None where nothing was compared)."""
-        result: dict[str, Any] = {"boxes": self._boxes, "unmatched": self._unmatched}
+        result: dict[str, Any] = {
+            "boxes": self._boxes,
+            "unmatched": self._unmatched,
+            "tied": self._tied,
+        }
         for name, unit in (("boxes", "box_px"), ("scores", "score"), ("predicted_iou",) * 2):
             values = np.concatenate([np.zeros(0), *self._values[name]])
             result[f"{unit}_max"] = float(values.max()) if len(values) else None
             result[f"{unit}_mean"] = float(values.mean()) if len(values) else None
         return result
+
+
+def _count_tied(
+    ours: FoundBoxes, theirs: FoundBoxes, first: NDArray[np.int64], second: NDArray[np.int64]
+) -> int:
+    """Count the pairs of unmatched boxes that are tied with the last of both lists.
+
+    Where equal scores meet the cut to the best boxes (at alpha 0 all classes of an anchor are
+    equal), either may be left out.
+    """
+    cuts = [found.scores.min(initial=np.inf) for found in (ours, theirs)]
+    if not np.isfinite(cuts).all() or abs(cuts[0] - cuts[1]) > TIED:
+        return 0
+    left = (np.delete(ours.scores, first), np.delete(theirs.scores, second))
+    return min(int((scores <= max(cuts) + TIED).sum()) for scores in left)
 
 
 def match(

@@ -10,7 +10,7 @@ from iouaware.config import Config
 from iouaware.errors import ConfigError, DatasetError
 from iouaware.inference.exported import End, is_exported
 from iouaware.running.candidates import read_run_split
-from iouaware.running.folder import Say
+from iouaware.running.folder import EXPORTS, Say
 
 if TYPE_CHECKING:
     from iouaware.exporting.pictures import Pictures
@@ -32,6 +32,7 @@ class ExportOptions:
         bake: make the model's alpha and threshold constants.
         image_size: side of the canvas in px, or ``dynamic``; None takes the model's own.
         out: the file; None takes ``export/model.onnx`` and its like in the run folder.
+        opset: version of ONNX's operations; None takes the exporter's own.
     """
 
     form: Format
@@ -41,6 +42,7 @@ class ExportOptions:
     bake: bool
     image_size: int | Literal["dynamic"] | None
     out: str | Path | None
+    opset: int | None
 
 
 def export_run(
@@ -76,7 +78,9 @@ def export_run(
     calibration = None
     if int8:  # ranges from the training part, AP from the validation part
         calibration = read_run_split(folder, config, info, data, "train", say)
-    plan = ExportPlan(form, options.end, options.bake, options.image_size, calibration)
+    plan = ExportPlan(
+        form, options.end, options.bake, options.image_size, options.opset, calibration
+    )
     report = export_model(model_path, target, plan, pictures, say)
     for line in report_lines(report):
         say(line)
@@ -105,7 +109,7 @@ def _target(folder: Path, form: Format, int8: bool, out: str | Path | None) -> P
     """
     suffix = SUFFIXES[form]
     if out is None:
-        return folder / "export" / f"model{'-int8' if int8 else ''}{suffix}"
+        return folder / EXPORTS / f"model{'-int8' if int8 else ''}{suffix}"
     path = Path(out)
     if path.suffix != suffix:
         raise ConfigError(f"--out {out}: expected a name that ends in {suffix} for {form}")

@@ -18,6 +18,7 @@ from iouaware.errors import CheckpointError, ConfigError
 
 RUNS = Path("runs")
 MODEL_FILE = "model.safetensors"
+EXPORTS = "export"  # folder of a run for exported files
 # what only training writes: a folder that has one of these is never cleared away
 TRAINED = (MODEL_FILE, "checkpoints")
 # names that say what a file is, not which data set
@@ -127,6 +128,13 @@ def find_model(run: str | Path) -> Path:
     raise CheckpointError(
         f"{run}: the folder has no {MODEL_FILE}, expected a run folder of iouaware train"
     )
+
+
+def find_settings(folder: Path) -> Path | None:
+    """Return the ``config.yaml`` of a run, also for its folder of exported files."""
+    folders = (folder, folder.resolve().parent) if folder.resolve().name == EXPORTS else (folder,)
+    found = (place / "config.yaml" for place in folders)
+    return next((path for path in found if path.is_file()), None)
 
 
 def find_resumable(run: str | Path) -> Path:
