@@ -21,6 +21,9 @@ from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run
 from tests.exporting.conftest import CONFIG, MEAN, SIZE, build_tiny, draw
 
+# apart from the fast ones: a process that holds the runtimes has crashed once under xdist
+pytestmark = pytest.mark.slow
+
 FILL = canvas_fill(MEAN)
 
 

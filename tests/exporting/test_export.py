@@ -39,6 +39,9 @@ from iouaware.structures import Frame
 from tests.exporting.conftest import SIZE, build_tiny, describe, draw
 from tests.exporting.test_graph import assert_same
 
+# apart from the fast ones: a process that holds the runtimes has crashed once under xdist
+pytestmark = pytest.mark.slow
+
 
 def test_p37_batches_are_proven_beside_the_file_and_in_it(onnx_file: Path) -> None:
     report = json.loads(onnx_file.with_suffix(".parity.json").read_text("utf-8"))
