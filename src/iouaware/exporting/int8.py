@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iouaware.images import resize_to_canvas
-from iouaware.inference.exported import import_extra
+from iouaware.inference.extras import import_extra
 from iouaware.inference.openvino_backend import import_openvino
 from iouaware.structures import ImageArray
 

@@ -18,7 +18,8 @@ from iouaware.errors import ExportError
 from iouaware.exporting.graph import BakedGraph, CandidateGraph, DetectionGraph
 from iouaware.exporting.padding import fix_padding
 from iouaware.exporting.suppression import translation_table
-from iouaware.inference.exported import ExportInfo, import_extra
+from iouaware.inference.exported import ExportInfo
+from iouaware.inference.extras import import_extra
 from iouaware.model.detector import Detector
 
 OPSETS = range(18, 24)  # what torch's exporter writes

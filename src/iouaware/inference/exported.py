@@ -6,7 +6,6 @@ numpy only: neither torch nor the packages that export are needed to use a file.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -274,21 +273,6 @@ def read_exported_info(file: Path) -> ExportInfo:
     from iouaware.inference.openvino_backend import read_openvino_metadata
 
     return read_metadata(read_openvino_metadata(file), file)
-
-
-def import_extra(name: str) -> Any:
-    """Import a package of the extra ``export``.
-
-    Raises:
-        ConfigError: it is not installed; the message says how to get it.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f"this needs the package {name.partition('.')[0]}, which is not installed; "
-            'pip install "iouaware[export]"'
-        ) from error
 
 
 def _names() -> set[str]:

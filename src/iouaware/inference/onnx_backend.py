@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError, ConfigError
-from iouaware.inference.exported import Arrays, ExportedBackend, import_extra, read_metadata
+from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
+from iouaware.inference.extras import import_extra
 
 ERRORS_ONLY = 3  # ONNX Runtime's level; its warnings are about its own optimiser
 

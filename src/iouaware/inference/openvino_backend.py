@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError, ConfigError
-from iouaware.inference.exported import Arrays, ExportedBackend, import_extra, read_metadata
+from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
+from iouaware.inference.extras import import_extra
 
 RT_INFO = "iouaware"  # where our entries stand in the file
 # left to itself OpenVINO takes bfloat16 where the processor has it, and boxes move
