@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from iouaware.config import Config, build_config
 from iouaware.data.dataset import Dataset
-from iouaware.errors import CheckpointError, ConfigError
+from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.inference.scoring import FORMULA
 from iouaware.model.detector import Detector
 from iouaware.model.weight_files import (
@@ -102,7 +102,7 @@ def read_model(path: Path) -> tuple[Detector, ModelInfo]:
         detector = Detector(config.model, len(info.class_names), mean=info.mean, std=info.std)
         detector.load_state_dict(read_state_dict(file))
     except (ConfigError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise CheckpointError(
             f"{file}: its settings and weights do not fit this version: {reason}"
         ) from error
@@ -144,7 +144,7 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise CheckpointError(
             f"{path}: the model could not be written ({reason}); free space or choose another "
             "folder"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from iouaware.errors import ConfigError
+from iouaware.errors import ConfigError, one_line
 
 RECIPES = ("small", "modern", "paper")
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -221,7 +221,7 @@ def read_recipe(name_or_file: str | Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{name}: not valid YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: found {type(values).__name__}, expected keys and values")
     return values

@@ -13,6 +13,8 @@ it as one line and exits with 2, with 1 for a ``ParityError``. A wrong call from
 ``ValueError``.
 """
 
+from __future__ import annotations
+
 
 class IoUAwareError(Exception):
     """Base of all errors that this package raises on purpose."""
@@ -40,3 +42,13 @@ class ExportError(IoUAwareError):
 
 class ParityError(ExportError):
     """An exported file differs too much from the model; it was written all the same."""
+
+
+def one_line(error: BaseException, length: int | None = None) -> str:
+    """Return what another library's error says on one line, to be part of a message.
+
+    Args:
+        error: whose text may have many lines.
+        length: characters to keep; None keeps all.
+    """
+    return " ".join(str(error).split())[:length]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iouaware.errors import DatasetError
+from iouaware.errors import DatasetError, one_line
 from iouaware.structures import Frame, ImageArray
 
 IMAGE_SUFFIXES = frozenset(
@@ -266,7 +266,7 @@ def _unreadable(path: Path, error: BaseException) -> DatasetError:
         return DatasetError(f"{path}: no such picture; expected the file to be there")
     if path.is_dir():
         return DatasetError(f"{path}: found a folder, expected a picture")
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error) or type(error).__name__
     return DatasetError(
         f"{path}: this picture cannot be read ({reason}); replace it or take it out of the data set"
     )

@@ -12,11 +12,11 @@ from iouaware.config import Config, InferenceConfig, Precision, build_config, re
 from iouaware.errors import IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
-from iouaware.inference.exported import End, is_exported, read_exported_info
+from iouaware.inference.exported import End, Format, is_exported, read_exported_info
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
 from iouaware.running.candidates import collect_run_candidates, load_model, read_run_split
-from iouaware.running.exporting import ExportOptions, Format, export_run, refuse_exported
+from iouaware.running.exporting import ExportOptions, export_run, refuse_exported
 from iouaware.running.folder import (
     RunLog,
     Say,

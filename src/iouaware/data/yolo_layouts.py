@@ -11,7 +11,7 @@ import yaml
 from iouaware.data.classes import ClassList
 from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders, split_of
 from iouaware.data.pictures import PictureFinder, list_pictures
-from iouaware.errors import DatasetError
+from iouaware.errors import DatasetError, one_line
 from iouaware.images import IMAGE_SUFFIXES
 
 _Pairs = list[tuple[Path, Path | None]]
@@ -135,7 +135,7 @@ def _read_yaml(path: Path) -> dict[Any, Any]:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+        raise DatasetError(f"{path}: not valid YAML ({one_line(error)})") from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path}: found no keys, expected names, train and val")
     return content

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from iouaware.errors import CheckpointError
+from iouaware.errors import CheckpointError, one_line
 from iouaware.structures import Candidates, Frame
 
 
@@ -78,7 +78,7 @@ def load_candidates(path: Path) -> list[Candidates]:
                 )
             )
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise CheckpointError(
             f"{path}: no file of candidates ({reason}); evaluate again"
         ) from error

@@ -33,14 +33,14 @@ from iouaware.inference.exported import (
     End,
     ExportedBackend,
     ExportInfo,
+    Format,
     open_exported,
     write_metadata,
 )
+from iouaware.inference.predictor import image_size_of
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.structures import ModelInfo
 
-Format = Literal["onnx", "openvino"]
-SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
 SMALLEST = 64  # px; below, P7 is a single cell and nothing is left to see
 RECORDED = ("torch", "onnx", "onnxruntime", "openvino", "nncf")
 
@@ -153,8 +153,7 @@ def compare_with_torch(
     """
     info = exported.info
     fill = canvas_fill(info.model.mean)
-    size = info.model.config["data"]["image_size"]
-    size = size if isinstance(size, int) else (int(size[0]), int(size[1]))
+    size = image_size_of(info.model, str(exported.file))
     sizes = [size] if info.canvas_hw else [size, _another_size(size)]
     images = pictures.images()
     rows = compare_batches(backend, exported, images, sizes, fill)
@@ -200,13 +199,11 @@ def _write_openvino_form(
 
 
 def _calibration(info: ExportInfo, dataset: Dataset) -> list[Any]:
-    size = info.model.config["data"]["image_size"]
-    bare = info.baked or info.end == "candidates"
     return calibration_feeds(
         read_spread(dataset, CALIBRATION_IMAGES),
-        size if isinstance(size, int) else (int(size[0]), int(size[1])),
+        image_size_of(info.model, "the model"),
         canvas_fill(info.model.mean),
-        () if bare else ("alpha", "score_threshold"),
+        () if info.is_bare else ("alpha", "score_threshold"),
     )
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iouaware.exporting.quiet import silence
 from iouaware.images import resize_to_canvas
 from iouaware.inference.extras import import_extra
 from iouaware.inference.openvino_backend import import_openvino
@@ -103,7 +102,9 @@ def calibration_feeds(
 
 def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str], types: set[str]) -> Any:
     import_openvino()  # first: it switches the usage reports off, which NNCF would send
-    with _quiet():
+    # NNCF and what it loads draw progress bars and speak of their own inside
+    quiet = silence("nncf", "torch.utils.cpp_extension")
+    with quiet, contextlib.redirect_stdout(io.StringIO()):
         nncf = import_extra("nncf")
         return nncf.quantize(
             model,
@@ -114,18 +115,3 @@ def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str], types: se
                 names=floating, types=sorted(types - QUANTISED), validate=False
             ),
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence NNCF and what it loads, which draw progress bars and speak of their own inside."""
-    loggers = [logging.getLogger(name) for name in ("nncf", "torch.utils.cpp_extension")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

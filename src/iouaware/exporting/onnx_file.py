@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,10 @@ import torch
 from torch import nn
 
 from iouaware.config import InferenceConfig
-from iouaware.errors import ExportError
+from iouaware.errors import ExportError, one_line
 from iouaware.exporting.graph import BakedGraph, CandidateGraph, DetectionGraph
 from iouaware.exporting.padding import fix_padding
+from iouaware.exporting.quiet import silence
 from iouaware.exporting.suppression import translation_table
 from iouaware.inference.exported import ExportInfo
 from iouaware.inference.extras import import_extra
@@ -47,13 +46,16 @@ def write_onnx(detector: Detector, info: ExportInfo, path: Path, opset: int | No
     graph = build_graph(detector, info)
     cells = (info.canvas_hw[0] // 32, info.canvas_hw[1] // 32) if info.canvas_hw else TRACED_CELLS
     images = torch.zeros(TRACED_BATCH, 3, 32 * cells[0], 32 * cells[1], dtype=torch.uint8)
-    knobs = {} if _is_bare(info) else {"alpha": 1.0, "score_threshold": 0.0}
+    knobs = {} if info.is_bare else {"alpha": 1.0, "score_threshold": 0.0}
     inputs = (images, *(torch.tensor(value) for value in knobs.values()))
     with torch.inference_mode():
         names = list(graph(*inputs))
     shapes = (_dynamic_shapes(info.canvas_hw is None), *(None for _ in knobs))
     try:
-        with _quiet():
+        # the exporter speaks of its own inside
+        quiet = silence("torch.onnx", "torch.export", "onnxscript")
+        with quiet, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 graph,
                 inputs,
@@ -66,7 +68,7 @@ def write_onnx(detector: Detector, info: ExportInfo, path: Path, opset: int | No
                 custom_translation_table=translation_table(),
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise ExportError(
             f"{path}: torch's exporter cannot write this network: {reason}"
         ) from error
@@ -102,30 +104,9 @@ def write_onnx_metadata(path: Path, entries: Mapping[str, str]) -> None:
     beside.replace(path)
 
 
-def _is_bare(info: ExportInfo) -> bool:
-    """Tell whether the images are the only input."""
-    return info.baked or info.end == "candidates"
-
-
 def _dynamic_shapes(any_size: bool) -> dict[int, Any]:
     shapes: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=LARGEST_BATCH)}
     if any_size:
         for axis, name in ((2, "rows"), (3, "columns")):
             shapes[axis] = 32 * torch.export.Dim(name, min=1, max=LARGEST_CELLS)
     return shapes
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter, which speaks of its own inside."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

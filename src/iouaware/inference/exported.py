@@ -17,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iouaware.config import InferenceConfig, Precision
-from iouaware.errors import CheckpointError, ConfigError
+from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.inference.scoring import FORMULA
 from iouaware.structures import Candidates, Frame, ImageArray, ModelInfo
 
 FORMAT = 1
-SUFFIXES = (".onnx", ".xml")
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 DIGEST = "sha256"  # of all other entries, so that a changed one is seen
 End = Literal["detections", "candidates"]
+Format = Literal["onnx", "openvino"]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -49,6 +50,11 @@ class ExportInfo:
     precision: str
     version: str
     parity: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the images are the graph's only input."""
+        return self.baked or self.end == "candidates"
 
 
 def write_metadata(info: ExportInfo) -> dict[str, str]:
@@ -111,7 +117,7 @@ def read_metadata(entries: Mapping[str, str], file: Path) -> ExportInfo:
             dict(values["parity"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise CheckpointError(
             f"{file}: its metadata cannot be read ({reason}); export again"
         ) from error
@@ -229,7 +235,7 @@ def build_candidates(found: Arrays, row: int, frame: Frame) -> Candidates:
 
 def is_exported(path: Path) -> bool:
     """Tell an exported file by its name."""
-    return path.suffix in SUFFIXES
+    return path.suffix in SUFFIXES.values()
 
 
 def open_exported(

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from iouaware.config import Precision
-from iouaware.errors import CheckpointError, ConfigError
+from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
 from iouaware.inference.extras import import_extra
 
@@ -65,7 +65,7 @@ def _open(file: Path, providers: list[str], optimise: bool) -> Any:
     try:
         return runtime.InferenceSession(str(file), options, providers=providers)
     except Exception as error:  # its errors have no base of their own
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise CheckpointError(
             f"{file}: not an ONNX file that can be run ({reason}); export again"
         ) from error

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from iouaware.config import Precision
-from iouaware.errors import CheckpointError, ConfigError
+from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
 from iouaware.inference.extras import import_extra
 
@@ -81,7 +81,7 @@ def _read(file: Path) -> Any:
     try:
         return openvino.Core().read_model(file)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise CheckpointError(
             f"{file}: not an OpenVINO file that can be run ({reason}); export again"
         ) from error

@@ -71,7 +71,7 @@ class Predictor:
         self.name = name
         self.batch_size = batch_size
         self.settings = backend.settings
-        self.image_size = _image_size(info, name)
+        self.image_size = image_size_of(info, name)
         self.fill = canvas_fill(info.mean)
 
     @property
@@ -249,7 +249,16 @@ def _is_picture_file(source: str | Path) -> bool:
     return len(listed) == 1 and Path(source) == listed[0].path and not listed[0].is_video
 
 
-def _image_size(info: ModelInfo, name: str) -> int | tuple[int, int]:
+def image_size_of(info: ModelInfo, name: str) -> int | tuple[int, int]:
+    """Return the size a model was trained at, as ``images.resized_hw`` takes it.
+
+    Args:
+        info: of the model.
+        name: of the model, for errors.
+
+    Raises:
+        CheckpointError: the model does not say.
+    """
     size = info.config.get("data", {}).get("image_size")
     if isinstance(size, list | tuple) and len(size) == 2:
         return int(size[0]), int(size[1])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iouaware.errors import DatasetError
+from iouaware.errors import DatasetError, one_line
 from iouaware.images import IMAGE_SUFFIXES, read_image
 from iouaware.structures import ImageArray
 
@@ -151,7 +151,7 @@ def _read_video(path: Path) -> Iterator[ImageArray]:
             for frame in container.decode(video=0):
                 yield _upright(frame)
     except av.FFmpegError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise DatasetError(f"{path}: this video cannot be read ({reason})") from error
 
 

@@ -9,7 +9,7 @@ import timm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from iouaware.errors import ConfigError
+from iouaware.errors import ConfigError, one_line
 
 STRIDES = (8, 16, 32)
 # fewer pictures say too little about mean and variance
@@ -119,7 +119,7 @@ def _build_network(name: str) -> nn.Module:
     except (ValueError, RuntimeError, AttributeError, AssertionError, TypeError) as error:
         raise ConfigError(
             f"model.backbone is {name}: it does not give features at strides 8, 16 and 32 "
-            f"({' '.join(str(error).split())}); take a convolutional one, such as resnet50.tv_in1k"
+            f"({one_line(error)}); take a convolutional one, such as resnet50.tv_in1k"
         ) from error
     if str(getattr(network, "output_fmt", "NCHW")).rpartition(".")[2] != "NCHW":
         raise ConfigError(

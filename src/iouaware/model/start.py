@@ -10,7 +10,7 @@ from torch import Tensor
 
 from iouaware.anchors import ANCHORS_PER_LOCATION
 from iouaware.config import build_config
-from iouaware.errors import CheckpointError
+from iouaware.errors import CheckpointError, one_line
 from iouaware.model.detector import Detector
 from iouaware.model.torchvision_names import (
     V1,
@@ -97,7 +97,7 @@ def start_from(detector: Detector, source: str, class_names: tuple[str, ...]) ->
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise CheckpointError(f"{source}: does not fit the network: {reason}") from error
     return f"weights from {source}, {_describe(matched, class_names, detector, has_iou)}"
 
@@ -154,7 +154,7 @@ def _fetch_torchvision(name: str) -> StateDict:
     try:
         return fetch_state_dict(weights.url, check_hash=True)
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise CheckpointError(
             f"{TORCHVISION}{name}: could not be downloaded ({reason}): get {weights.url} on a "
             "machine that can, and pass it with --from FILE"

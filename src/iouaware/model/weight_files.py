@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.hub import load_state_dict_from_url
 
-from iouaware.errors import CheckpointError
+from iouaware.errors import CheckpointError, one_line
 from iouaware.structures import ModelInfo
 
 MODEL_FILE = "model.safetensors"
@@ -60,7 +60,9 @@ def read_state_dict(path: Path) -> StateDict:
             "dict: save model.state_dict() alone, or as .safetensors"
         ) from error
     except (OSError, RuntimeError, EOFError, SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged or no weights file ({_one_line(error)})") from error
+        raise CheckpointError(
+            f"{path}: damaged or no weights file ({one_line(error, 200)})"
+        ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(values, dict) and isinstance(values.get(wrapper), dict):
             values = values[wrapper]
@@ -128,7 +130,7 @@ def read_model_info(path: Path) -> ModelInfo:
             )
         return ModelInfo.from_dict(values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file}: damaged header ({_one_line(error)})") from error
+        raise CheckpointError(f"{file}: damaged header ({one_line(error, 200)})") from error
 
 
 def _read_metadata(file: Path) -> dict[str, str]:
@@ -137,9 +139,5 @@ def _read_metadata(file: Path) -> dict[str, str]:
             return dict(opened.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{file}: damaged or no safetensors file ({_one_line(error)})"
+            f"{file}: damaged or no safetensors file ({one_line(error, 200)})"
         ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 from iouaware.config import ModelConfig
-from iouaware.errors import CheckpointError, ConfigError
+from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.model.backbone import Backbone
 from iouaware.model.packaged import (
     PACKAGED_BACKBONE,
@@ -126,7 +126,7 @@ def _fetch(backbone: Backbone) -> StateDict:
             urllib.request.urlopen(request, timeout=HUB_TIMEOUT).close()
             path = hf_hub_download(repository, file)
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise CheckpointError(
             f"{backbone.name}: its ImageNet weights could not be downloaded ({reason}): get "
             f"{address} on a machine that can, and pass it with --model.weights FILE (or none)"

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from iouaware.config import Config
 from iouaware.errors import ConfigError, DatasetError
-from iouaware.inference.exported import End, is_exported
+from iouaware.inference.exported import SUFFIXES, End, Format, is_exported
 from iouaware.running.candidates import read_run_split
 from iouaware.running.folder import EXPORTS, Say
 
 if TYPE_CHECKING:
     from iouaware.exporting.pictures import Pictures
     from iouaware.structures import ModelInfo
-
-Format = Literal["onnx", "openvino"]
-SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 
 
 @dataclass(frozen=True)
