@@ -28,9 +28,6 @@ from iouaware.model.detector import Detector
 from iouaware.structures import Candidates, Frame
 from tests.exporting.conftest import CONFIG, build_tiny, draw
 
-# apart from the fast ones: a process that holds the runtimes has crashed once under xdist
-pytestmark = pytest.mark.slow
-
 FILL = (128, 128, 128)
 
 

@@ -15,9 +15,6 @@ from iouaware.exporting.parity import (
 )
 from iouaware.running.exporting import report_lines
 
-# apart from the fast ones: a process that holds the runtimes has crashed once under xdist
-pytestmark = pytest.mark.slow
-
 
 def found(boxes: list[list[float]], scores: list[float], labels: list[int]) -> FoundBoxes:
     return FoundBoxes(
