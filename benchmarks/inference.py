@@ -86,7 +86,8 @@ def prepare(folder: Path, image_size: int) -> None:
     from iouaware.model.torchvision_names import model_config_for_torchvision, rename_torchvision
     from iouaware.structures import ModelInfo
 
-    synthesize(folder / "data", images=PICTURES, seed=0, image_wh=(640, 480))
+    # square, or torchvision would look at fewer pixels: it pads to multiples of 32, we to a square
+    synthesize(folder / "data", images=PICTURES, seed=0, image_wh=(image_size, image_size))
     torch.manual_seed(0)
     theirs: Any = getattr(detection, TORCHVISION)(weights=None, weights_backbone=None).eval()
     with torch.no_grad():
