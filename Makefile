@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-setup: $(INSTALLED) ## make .venv and install the package with its tools (4 minutes, 7 GB, once)
+setup: $(INSTALLED) ## make .venv and install the package with its tools (2 minutes, 7 GB, once)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q -U "pip>=25.1"
@@ -32,12 +32,12 @@ test: setup ## the tests
 	$(BIN)/pytest -q -n 2
 
 test-slow: setup ## the tests that take minutes
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 -m slow
 
 check: lint test ## all that must hold before a commit; changes no file
 
 bench: setup ## measure against the peers, write benchmarks/results, render the tables
-	for name in training profile_step inference evaluator sweep; do \
+	for name in training profile_step inference sizes postprocess memory evaluator sweep; do \
 	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/render.py
 

@@ -21,10 +21,12 @@ class Times(NamedTuple):
     Attributes:
         seconds: of one unit of work, by contestant and round.
         peak_memory_mb: of each contestant's process.
+        cold_start: seconds from the start of its process until its first unit was done.
     """
 
     seconds: dict[str, list[float]]
     peak_memory_mb: dict[str, float]
+    cold_start: dict[str, float]
 
     def ratio(self, peer: str, ours: str) -> float:
         """Return how many times as long the peer takes, the median over the rounds."""
@@ -38,18 +40,21 @@ def hold_contest(
     """Time the contestants in turn.
 
     Args:
-        commands: arguments of each contestant's Python process.
+        commands: what starts each contestant's process.
         rounds: how often each is asked.
         units: of work at a time.
         warm_up: units before the first round.
     """
-    times = Times({name: [] for name in commands}, {})
+    times = Times({name: [] for name in commands}, {}, {})
     processes = {}
     try:
         for name, command in commands.items():
+            started = time.perf_counter()
             processes[name] = subprocess.Popen(
-                [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
+            _ask(processes[name], 1)
+            times.cold_start[name] = time.perf_counter() - started
             _ask(processes[name], warm_up)
         order = list(commands)
         for turn in range(rounds):
@@ -72,10 +77,10 @@ def compete(work: Callable[[int], object]) -> None:
             work(done)
             done += 1
         taken = time.perf_counter() - started
-        print(taken, _peak_memory_mb(), flush=True)
+        print(taken, peak_memory_mb(), flush=True)
 
 
-def _peak_memory_mb() -> float:
+def peak_memory_mb() -> float:
     """Return this process's own peak; getrusage would count that of the one it was forked from."""
     for line in Path("/proc/self/status").read_text("utf-8").splitlines():
         if line.startswith("VmHWM"):

@@ -13,11 +13,12 @@ import re
 import sys
 from pathlib import Path
 
-from tables import DEMO, Results, render_table
+from figures import Results
+from tables import DEMO, render_table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "docs/experiments.md", "docs/guide.md")
+PAGES = ("README.md", "docs/experiments.md", "docs/guide.md", "docs/deployment.md")
 PLOT = ROOT / "docs" / "images" / "alpha-curves.svg"
 TABLE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 

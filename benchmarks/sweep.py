@@ -27,6 +27,7 @@ from iouaware.evaluation.coco_metrics import CocoEvaluator
 from iouaware.structures import Candidates, Frame
 
 RESULT = Path(__file__).parent / "results" / "sweep.json"
+CLASSES = 20
 NEAR = 5  # candidates about each object
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     images, rounds = (500, 1) if args.quick else (5000, 3)
-    dataset, _ = draw_case(np.random.default_rng(0), images)
+    dataset, _ = draw_case(np.random.default_rng(0), images, CLASSES)
     candidates = draw_candidates(np.random.default_rng(1), dataset)
     settings = InferenceConfig()
     seconds: dict[str, list[float]] = {"evaluation": [], "sweep": []}

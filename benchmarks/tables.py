@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+
+from figures import Entry, Results, Table, number, percent, signed
+from speed_tables import TABLES as SPEED_TABLES
 
 from iouaware.config import RECIPES, Config, read_recipe
 
-Entry = dict[str, Any]
-Results = dict[str, dict[str, Any]]
 DEMO = "demo"
-HEADS = {
-    "real-sets": (
-        "set", "pictures", "size", "minutes", "AP at alpha 1", "alpha", "AP at alpha",
-        "held-out gain, 95 %", "localisation oracle",
-    ),
-    "real-sets-ap": ("set", "part", "alpha", "AP", "AP50", "AP75", "AP90", "held-out gain, 95 %"),
-    "real-sets-fit": (
-        "set", "localisation oracle", "any-class oracle", "share of the gap",
-        "recall at precision 95 %, IoU 0.75", "correlation", "false alarms per empty picture",
-    ),
-    "runs": ("set", "command", "seed", "size", "boxes", "minutes", "commit", "machine"),
-    "speed": ("what", "ours", "theirs", "ratio"),
-    "profile": ("precision", "operator", "share of the step"),
-    "inference": ("contestant", "ms a picture, median", "fastest to slowest", "peak memory"),
-    "stages": ("contestant", "read, ms", "resize, ms", "network, ms", "post-processing, ms"),
-    "training": ("contestant", "pictures a second, median", "slowest to fastest", "peak memory"),
-    "evaluator": ("evaluator", "seconds, median", "fastest to slowest"),
-    "settings": ("setting", "default, as in paper", "small", "modern", "meaning"),
-}  # fmt: skip
-HEADS["demo"] = HEADS["real-sets"]
 
 
 def render_table(name: str, results: Results) -> str:
-    """Return the table of that name; a row of dashes where nothing was measured yet."""
-    head = HEADS[name]
-    rows = list(ROWS[name](results)) or [("not measured yet", *["-"] * (len(head) - 1))]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def percent(value: float | None) -> str:
-    """Write a share of 1 in percent."""
-    return "n/a" if value is None else f"{100 * value:.1f}"
-
-
-def signed(value: float | None) -> str:
-    """Write a difference in percent with its sign."""
-    return "n/a" if value is None else f"{100 * value:+.1f}"
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Write a plain number."""
-    return "n/a" if value is None else f"{value:.{digits}f}"
+    """Return the table of that name."""
+    return TABLES[name].render(results)
 
 
 def gain_text(sweep: Entry) -> str:
@@ -152,85 +114,6 @@ def short_commit(environment: Entry) -> str:
     return commit[:7] + ("+" if commit.endswith("+") else "")
 
 
-def training_rows(results: Results) -> Iterable[Sequence[str]]:
-    """Return pictures a second of each contestant."""
-    training = results.get("training", {})
-    for name, rate in training.get("pictures_per_second", {}).items():
-        spread = f"{number(rate['slowest'])} to {number(rate['fastest'])}"
-        peak = f"{training['peak_memory_mb'][name]:,.0f} MB"
-        yield name, number(rate["median"]), spread, peak
-
-
-def evaluator_rows(results: Results) -> Iterable[Sequence[str]]:
-    """Return the seconds of each evaluator."""
-    for name, values in results.get("evaluator", {}).get("seconds", {}).items():
-        spread = f"{number(min(values))} to {number(max(values))}"
-        yield name, number(sorted(values)[len(values) // 2]), spread
-
-
-def speed_rows(results: Results) -> Iterable[Sequence[str]]:
-    """Return one line a comparison; above 1 we are faster."""
-    if "training" in results:
-        training = results["training"]
-        rates, speedup = training["pictures_per_second"], training["speedup"]
-        settings = training["settings"]
-        at = f"{settings['image_size']} px, batch {settings['batch_size']}"
-        pairs = (
-            (f"training, ResNet-18, {at}", "iouaware", "torchvision", "torchvision"),
-            (
-                "the same, both with our allocator setting",
-                "iouaware",
-                "torchvision, our allocator",
-                "torchvision_with_our_allocator",
-            ),
-            (
-                "the same, ours in float32 too",
-                "iouaware, float32",
-                "torchvision",
-                "torchvision_in_float32",
-            ),
-            (f"training, `small` beside it, {at}", "small", "torchvision", "small"),
-        )
-        for what, ours, theirs, key in pairs:
-            rate = [f"{number(rates[name]['median'])} pictures/s" for name in (ours, theirs)]
-            yield what, *rate, number(speedup[key])
-    if "inference" in results:
-        inference = results["inference"]
-        medians = inference["ms_a_picture"]
-        at = f"{inference['settings']['image_size']} px, batch 1"
-        for what, peer, key in (
-            (f"prediction, ResNet-50, {at}", "torchvision", "pytorch"),
-            (
-                "the same, both with our allocator setting",
-                "torchvision, our allocator",
-                "pytorch_with_our_allocator",
-            ),
-        ):
-            ms = [f"{number(medians[name]['median'], 0)} ms" for name in ("iouaware", peer)]
-            yield what, *ms, number(inference["speedup"][key])
-    if "evaluator" in results:
-        evaluator = results["evaluator"]
-        seconds = evaluator["seconds"]
-        medians = [sorted(v)[len(v) // 2] for v in (seconds["iouaware"], seconds["pycocotools"])]
-        yield (
-            f"COCO metrics, {evaluator['settings']['what']}",
-            *(f"{number(value)} s" for value in medians),
-            number(evaluator["speedup"]["pycocotools"], 1),
-        )
-
-    if "sweep" in results:
-        sweep = results["sweep"]
-        settings = sweep["settings"]
-        at = f"{settings['images']:,} pictures, {settings['candidates']} candidates"
-        medians = [sorted(v)[len(v) // 2] for v in sweep["seconds"].values()]
-        yield (
-            f"sweep of eleven alphas beside one evaluation, {at}",
-            f"{number(medians[1])} s",
-            f"{number(medians[0])} s",
-            f"{number(sweep['sweep_in_evaluations'], 1)} evaluations",
-        )
-
-
 def setting_rows(results: Results) -> Iterable[Sequence[str]]:
     """Return every setting with its default and what the recipes change."""
     recipes = {name: read_recipe(name) for name in RECIPES}
@@ -252,41 +135,28 @@ def plain(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def profile_rows(results: Results) -> Iterable[Sequence[str]]:
-    """Return the share of a training step that each operator takes, by precision."""
-    steps = results.get("profile", {}).get("steps", {})
-    for precision, step in steps.items():
-        for operator, share in step["own_time"].items():
-            yield precision, f"`{operator}`", f"{100 * share:.1f} %"
-
-
-def inference_rows(results: Results) -> Iterable[Sequence[str]]:
-    """Return ms a picture of each contestant."""
-    inference = results.get("inference", {})
-    for name, value in inference.get("ms_a_picture", {}).items():
-        spread = f"{number(value['fastest'], 0)} to {number(value['slowest'], 0)}"
-        peak = f"{inference['peak_memory_mb'][name]:,.0f} MB"
-        yield name, number(value["median"], 0), spread, peak
-
-
-def stage_rows(results: Results) -> Iterable[Sequence[str]]:
-    """Return ms of each stage of a picture's way."""
-    for name, stages in results.get("inference", {}).get("stages", {}).items():
-        order = ("read", "resize", "network", "post-processing")
-        yield name, *(number(stages[stage], 1) for stage in order)
-
-
-ROWS = {
-    "profile": profile_rows,
-    "inference": inference_rows,
-    "stages": stage_rows,
-    "settings": setting_rows,
-    "real-sets": summary_rows,
-    "demo": demo_rows,
-    "real-sets-ap": ap_rows,
-    "real-sets-fit": fit_rows,
-    "runs": run_rows,
-    "speed": speed_rows,
-    "training": training_rows,
-    "evaluator": evaluator_rows,
-}
+SUMMARY = (
+    "set", "pictures", "size", "minutes", "AP at alpha 1", "alpha", "AP at alpha",
+    "held-out gain, 95 %", "localisation oracle",
+)  # fmt: skip
+TABLES = {
+    "real-sets": Table(SUMMARY, summary_rows),
+    "demo": Table(SUMMARY, demo_rows),
+    "real-sets-ap": Table(
+        ("set", "part", "alpha", "AP", "AP50", "AP75", "AP90", "held-out gain, 95 %"), ap_rows
+    ),
+    "real-sets-fit": Table(
+        (
+            "set", "localisation oracle", "any-class oracle", "share of the gap",
+            "recall at precision 95 %, IoU 0.75", "correlation", "false alarms per empty picture",
+        ),
+        fit_rows,
+    ),
+    "runs": Table(
+        ("set", "command", "seed", "size", "boxes", "minutes", "commit", "machine"), run_rows
+    ),
+    "settings": Table(
+        ("setting", "default, as in paper", "small", "modern", "meaning"), setting_rows
+    ),
+    **SPEED_TABLES,
+}  # fmt: skip

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -75,7 +76,7 @@ def measure(image_size: int, batch_size: int, rounds: int, steps: int) -> Times:
         data = synthesize(Path(folder) / "data", images=2 * BATCHES * batch_size, seed=0)
         options = ["--image-size", str(image_size), "--batch-size", str(batch_size)]
         commands = {
-            name: [__file__, "--contestant", name, "--data", str(data), *options]
+            name: [sys.executable, __file__, "--contestant", name, "--data", str(data), *options]
             for name in CONTESTANTS
         }
         return hold_contest(commands, rounds, steps, WARM_UP_STEPS)

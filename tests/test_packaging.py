@@ -103,7 +103,7 @@ def test_make_lists_every_target() -> None:
     phony = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split()
     described = re.findall(r"^([a-z-]+):.* ## ", makefile, re.MULTILINE)
     assert sorted(phony) == sorted(described)
-    assert "make test check" in read(".ci/run")
+    assert "make test check test-slow" in read(".ci/run")
 
 
 def test_citation_names_the_paper() -> None:

@@ -21,7 +21,7 @@ from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run
 from tests.exporting.conftest import CONFIG, MEAN, SIZE, build_tiny, draw
 
-# apart from the fast ones: a process that holds the runtimes has crashed once under xdist
+# writing and opening so many files takes two minutes
 pytestmark = pytest.mark.slow
 
 FILL = canvas_fill(MEAN)
@@ -64,7 +64,7 @@ def test_p37_p38_batches_of_one_two_and_five_equal_torch(
         assert row["box_px_max"] < 0.01
 
 
-def test_load_predicts_and_rescores_like_the_weights(
+def test_p39_load_predicts_and_rescores_like_the_weights(
     file: Path, model_file: Path, tiny_coco: Path
 ) -> None:
     picture = next((tiny_coco / "images" / "val").iterdir())

@@ -39,11 +39,11 @@ from iouaware.structures import Frame
 from tests.exporting.conftest import SIZE, build_tiny, describe, draw
 from tests.exporting.test_graph import assert_same
 
-# apart from the fast ones: a process that holds the runtimes has crashed once under xdist
+# writing and opening so many files takes two minutes
 pytestmark = pytest.mark.slow
 
 
-def test_p37_batches_are_proven_beside_the_file_and_in_it(onnx_file: Path) -> None:
+def test_p37_p40_batches_are_proven_beside_the_file_and_in_it(onnx_file: Path) -> None:
     report = json.loads(onnx_file.with_suffix(".parity.json").read_text("utf-8"))
     assert [row["batch"] for row in report["comparisons"]] == [1, 2, 5]
     for row in report["comparisons"]:
@@ -192,7 +192,6 @@ def test_a_file_is_not_exported_again(onnx_file: Path) -> None:
         Run(onnx_file).export()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
 def test_p37_any_size_and_any_batch(form: Any, model_file: Path, tiny_coco: Path) -> None:
     out = model_file.parent / f"any.{'onnx' if form == 'onnx' else 'xml'}"
@@ -215,7 +214,6 @@ def test_p37_any_size_and_any_batch(form: Any, model_file: Path, tiny_coco: Path
         assert one.boxes.max() == 352
 
 
-@pytest.mark.slow
 def test_p41_candidates_alone_and_baked_knobs(
     model_file: Path, onnx_file: Path, tiny_coco: Path
 ) -> None:
@@ -232,7 +230,6 @@ def test_p41_candidates_alone_and_baked_knobs(
         )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
 def test_int8_says_what_it_costs(form: Any, tiny_coco: Path, tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from iouaware.model.detector import Detector
 
 Stds = tuple[float, float, float, float]
+ROUNDING = 0.1  # in logits: wider than what a sigmoid in half precision can lose
+MANY = 8  # where more than one of so many passes, ranking all is the quicker way
 
 
 class TorchBackend:
@@ -113,29 +116,52 @@ def candidates_from_outputs(
         B candidates sorted by falling p, then by anchor and class.
     """
     with torch.no_grad():
-        logits, pairs = _best_of_each_level(
-            outputs.class_logits.flatten(1),
-            [size * outputs.class_logits.shape[2] for size in outputs.level_sizes],
-            settings.candidates_per_level,
-        )  # [B, P] both
-        scores = logits.float().sigmoid().cpu().numpy()
-        pairs_np = pairs.cpu().numpy()
+        values = outputs.class_logits.flatten(1)  # [B, A * K]
+        sizes = [size * outputs.class_logits.shape[2] for size in outputs.level_sizes]
         result = []
         for row, frame in enumerate(frames):
-            above = np.flatnonzero(scores[row] > settings.p_floor)
-            order = np.lexsort((pairs_np[row, above], -scores[row, above]))
+            pairs = _pairs_above(values[row], sizes, settings)
+            scores = values[row, pairs].float().sigmoid().cpu().numpy()
+            found = pairs.cpu().numpy()
+            above = np.flatnonzero(scores > settings.p_floor)
+            order = np.lexsort((found[above], -scores[above]))
             chosen = above[order[: settings.candidates_per_image]]
             result.append(
                 _build_candidates(
                     outputs,
                     row,
-                    pairs[row, torch.from_numpy(chosen).to(pairs.device)],
+                    pairs[torch.from_numpy(chosen).to(pairs.device)],
                     frame,
                     (box_stds, clamp_below),
                     has_iou,
                 )
             )
     return result
+
+
+def _pairs_above(logits: Tensor, sizes: Sequence[int], settings: InferenceConfig) -> Tensor:
+    """Return the best pairs of each level that can pass the floor, [A * K] -> [P] indices.
+
+    Mostly few pass, and to look for those first costs a fraction of ranking all.
+    """
+    floor, count = _logit(settings.p_floor) - ROUNDING, settings.candidates_per_level
+    kept, start = [], 0
+    for size in sizes:
+        level = logits[start : start + size]
+        above = level > floor
+        if int(above.count_nonzero()) > max(count, size // MANY):
+            pairs = level.topk(count, sorted=False).indices
+        else:
+            pairs = above.nonzero().squeeze(1)
+            if len(pairs) > count:
+                pairs = pairs[level[pairs].topk(count, sorted=False).indices]
+        kept.append(pairs + start)
+        start += size
+    return torch.cat(kept)
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p)) if p > 0 else -math.inf
 
 
 def _best_of_each_level(values: Tensor, sizes: Sequence[int], count: int) -> tuple[Tensor, Tensor]:
