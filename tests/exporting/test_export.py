@@ -23,7 +23,7 @@ from iouaware.exporting.export import (
     export_model,
     refuse_past,
 )
-from iouaware.exporting.int8 import LAST_LAYERS, nodes_kept_in_float
+from iouaware.exporting.int8 import FLOAT_LAYERS, nodes_kept_in_float
 from iouaware.exporting.onnx_file import write_onnx_metadata
 from iouaware.exporting.pictures import Pictures, spread
 from iouaware.inference.exported import (
@@ -129,16 +129,16 @@ def test_pictures_are_spread_and_drawn_ones_stand_in(tiny_coco: Path) -> None:
     assert len(Pictures(read_split(tiny_coco, "val"), "val").images()) == 5
 
 
-def test_last_layers_and_all_that_follows_stay_in_float(onnx_file: Path) -> None:
+def test_box_and_iou_layers_and_all_that_follows_stay_in_float(onnx_file: Path) -> None:
     model = onnx.load(onnx_file)
     floating = set(nodes_kept_in_float(model))
     kinds = {node.op_type for node in model.graph.node if node.name in floating}
     assert {"Conv", "TopK", "NonMaxSuppression", "Exp", "Sigmoid"} <= kinds
     convs = [node for node in model.graph.node if node.op_type == "Conv"]
     for node in convs:
-        is_last = any(layer in node.input[1] for layer in LAST_LAYERS)
+        is_last = any(layer in node.input[1] for layer in FLOAT_LAYERS)
         assert (node.name in floating) == is_last
-    assert 0 < sum(node.name in floating for node in convs) == 15  # three layers on five levels
+    assert 0 < sum(node.name in floating for node in convs) == 10  # two layers on five levels
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ CALIBRATION_IMAGES = 128
 QUANTISED = frozenset(
     {"Conv", "Relu", "Clip", "MaxPool", "Convolution", "GroupConvolution", "Clamp"}
 )  # as ONNX and OpenVINO name them
-# their outputs decide boxes and scores, and what follows them is arithmetic on pixels
-LAST_LAYERS = ("class_layer", "box_layer", "iou_layer")
+# their outputs are deltas and logits on a fine scale, and they are narrow; the class layer is wide:
+# with 91 classes it took 40 % of the time in float, and in INT8 it costs no AP
+FLOAT_LAYERS = ("box_layer", "iou_layer")
 
 Feeds = dict[str, NDArray[Any]]
 
@@ -62,7 +63,7 @@ def quantise_openvino(onnx_file: Path, model: Any, feeds: Sequence[Feeds]) -> An
 
 
 def nodes_kept_in_float(model: Any) -> list[str]:
-    """List the last layers of the head and every node that reads from them, by name.
+    """List the box and IoU layers and every node that reads from them, by name.
 
     Args:
         model: an ONNX model.
@@ -70,7 +71,7 @@ def nodes_kept_in_float(model: Any) -> list[str]:
     reached: set[str] = set()
     floating = []
     for node in model.graph.node:  # in the order of the computation
-        is_last = any(layer in name for name in node.input for layer in LAST_LAYERS)
+        is_last = any(layer in name for name in node.input for layer in FLOAT_LAYERS)
         if is_last or reached & set(node.input):
             floating.append(node.name)
             reached |= set(node.output)
