@@ -156,7 +156,7 @@ def _conclude(run: Run, say: Say) -> None:
     """
     for stale in run.path.glob("candidates-*.npz"):
         stale.unlink()
-    say("judging the best weights")
+    say(f"judging the {run.config.train.keep} weights")
     sweep = run.sweep()
     run.keep_choice(sweep)
     evaluation = run.evaluate(split="test" if "test" in run.known else "val")
