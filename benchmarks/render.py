@@ -13,6 +13,8 @@ import re
 import sys
 from pathlib import Path
 
+from ablation_plots import draw_ablation
+from ablation_results import read_lines
 from tables import DEMO, Results, render_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +32,7 @@ def main() -> int:
     results: Results = {
         path.stem: json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")
     }
+    results["ablation"] = {"lines": read_lines(RESULTS / "ablation.jsonl", print)}
     stale = []
     for name in PAGES:
         page = ROOT / name
@@ -44,6 +47,7 @@ def main() -> int:
         return 1
     if not check:
         draw_alpha_curves(results)
+        draw_ablation(results, PLOT.parent)
     return 0
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import ablation_tables
+from cells import number, percent, plain, signed
+
 from iouaware.config import RECIPES, Config, read_recipe
 
 Entry = dict[str, Any]
@@ -30,6 +33,7 @@ HEADS = {
     "settings": ("setting", "default, as in paper", "small", "modern", "meaning"),
 }  # fmt: skip
 HEADS["demo"] = HEADS["real-sets"]
+HEADS |= ablation_tables.HEADS
 
 
 def render_table(name: str, results: Results) -> str:
@@ -38,21 +42,6 @@ def render_table(name: str, results: Results) -> str:
     rows = list(ROWS[name](results)) or [("not measured yet", *["-"] * (len(head) - 1))]
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def percent(value: float | None) -> str:
-    """Write a share of 1 in percent."""
-    return "n/a" if value is None else f"{100 * value:.1f}"
-
-
-def signed(value: float | None) -> str:
-    """Write a difference in percent with its sign."""
-    return "n/a" if value is None else f"{100 * value:+.1f}"
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Write a plain number."""
-    return "n/a" if value is None else f"{value:.{digits}f}"
 
 
 def gain_text(sweep: Entry) -> str:
@@ -245,13 +234,6 @@ def setting_rows(results: Results) -> Iterable[Sequence[str]]:
             yield f"`{section}.{key}`", f"`{plain(default)}`", *cells, meaning
 
 
-def plain(value: object) -> str:
-    """Write a value as YAML has it."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 def profile_rows(results: Results) -> Iterable[Sequence[str]]:
     """Return the share of a training step that each operator takes, by precision."""
     steps = results.get("profile", {}).get("steps", {})
@@ -289,4 +271,5 @@ ROWS = {
     "speed": speed_rows,
     "training": training_rows,
     "evaluator": evaluator_rows,
+    **ablation_tables.ROWS,
 }
