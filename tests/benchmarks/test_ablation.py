@@ -95,6 +95,23 @@ def test_every_run_is_a_line_and_is_made_once(
     assert len(bench.lines()) == 3
 
 
+def test_where_there_is_a_test_part_it_is_judged(bench: Bench, coco_with_test: Path) -> None:
+    bench.root = coco_with_test.parent
+    bench.values["data"]["drawn"]["folder"] = coco_with_test.name
+    assert bench.run(settings=("iou-aware", "authors-order")) == 0
+    for line in bench.lines():
+        assert line["judged_on"] == "test"
+        assert line["pictures"]["test"] == 3
+        row = line["sweep"]["alphas"].index(line["alpha"])
+        assert line["AP75"] == line["sweep"]["AP75"][row]
+    # the sweep of the lines is the test part's, that of the run folder validation's
+    folder = bench.runs / "drawn" / "iou-aware-0"
+    evaluation = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    assert bench.lines()[0]["AP"] == pytest.approx(evaluation["AP"], abs=1e-12)
+    assert bench.lines()[0]["AP_oracle"] == evaluation["oracle"]["localisation"]["AP"]
+    assert json.loads((folder / "sweep.json").read_text("utf-8"))["split"] == "val"
+
+
 def test_a_stopped_run_goes_on_where_it_was(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
