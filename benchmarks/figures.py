@@ -44,6 +44,13 @@ def number(value: float | None, digits: int = 2) -> str:
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
+def plain(value: object) -> str:
+    """Write a value as YAML has it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def spread(low: float, high: float, digits: int = 2) -> str:
     """Write the least and the greatest of several."""
     return f"{number(low, digits)} to {number(high, digits)}"

@@ -13,6 +13,8 @@ import re
 import sys
 from pathlib import Path
 
+from ablation_plots import draw_ablation
+from ablation_results import read_lines
 from figures import Results
 from tables import DEMO, render_table
 
@@ -31,6 +33,7 @@ def main() -> int:
     results: Results = {
         path.stem: json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")
     }
+    results["ablation"] = {"lines": read_lines(RESULTS / "ablation.jsonl", print)}
     stale = []
     for name in PAGES:
         page = ROOT / name
@@ -45,6 +48,7 @@ def main() -> int:
         return 1
     if not check:
         draw_alpha_curves(results)
+        draw_ablation(results, PLOT.parent)
     return 0
 
 

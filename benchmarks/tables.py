@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from figures import Entry, Results, Table, number, percent, signed
+from ablation_tables import TABLES as ABLATION_TABLES
+from figures import Entry, Results, Table, number, percent, plain, signed
 from speed_tables import TABLES as SPEED_TABLES
 
 from iouaware.config import RECIPES, Config, read_recipe
@@ -128,13 +129,6 @@ def setting_rows(results: Results) -> Iterable[Sequence[str]]:
             yield f"`{section}.{key}`", f"`{plain(default)}`", *cells, meaning
 
 
-def plain(value: object) -> str:
-    """Write a value as YAML has it."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 SUMMARY = (
     "set", "pictures", "size", "minutes", "AP at alpha 1", "alpha", "AP at alpha",
     "held-out gain, 95 %", "localisation oracle",
@@ -159,4 +153,5 @@ TABLES = {
         ("setting", "default, as in paper", "small", "modern", "meaning"), setting_rows
     ),
     **SPEED_TABLES,
+    **ABLATION_TABLES,
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,23 @@ def _synthesize(factory: pytest.TempPathFactory, form: str) -> Path:
 def tiny_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of 16 drawn pictures in COCO form: 11 to train, 5 to validate. Do not write there."""
     return _synthesize(tmp_path_factory, "coco")
+
+
+@pytest.fixture(scope="session")
+def coco_with_test(tiny_coco: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of ``tiny_coco`` with three of val's pictures as a test part as well."""
+    data = tmp_path_factory.mktemp("parts") / "three"
+    for folder in ("images", "annotations"):
+        (data / folder).mkdir(parents=True)
+    for part, source in (("train", "train"), ("val", "val"), ("test", "val")):
+        (data / "images" / part).symlink_to(tiny_coco / "images" / source)
+        content = json.loads((tiny_coco / "annotations" / f"{source}.json").read_text("utf-8"))
+        if part == "test":
+            content["images"] = content["images"][:3]
+            kept = {image["id"] for image in content["images"]}
+            content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
+        (data / "annotations" / f"{part}.json").write_text(json.dumps(content), "utf-8")
+    return data
 
 
 @pytest.fixture(scope="session")

@@ -90,25 +90,11 @@ def test_without_a_test_part_the_figures_are_called_optimistic(finished_run: Pat
 
 
 def test_alpha_is_chosen_on_val_and_reported_on_test(
-    tiny_coco: Path, tiny_config: Path, tmp_path: Path
+    coco_with_test: Path, tiny_config: Path
 ) -> None:
-    # the drawing's pictures again, with one of val's as a test part
-    data = tmp_path / "d"
-    for part in ("train", "val"):
-        (data / "images" / part).parent.mkdir(parents=True, exist_ok=True)
-        (data / "images" / part).symlink_to(tiny_coco / "images" / part)
-    (data / "images" / "test").symlink_to(tiny_coco / "images" / "val")
-    (data / "annotations").mkdir()
-    for part, source in (("train", "train"), ("val", "val"), ("test", "val")):
-        content = read(tiny_coco / "annotations" / f"{source}.json")
-        if part == "test":
-            content["images"] = content["images"][:3]
-            kept = {image["id"] for image in content["images"]}
-            content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
-        (data / "annotations" / f"{part}.json").write_text(json.dumps(content))
     settings: dict[str, Any] = {"epochs": 1, "train.evaluate_every": 1}
-    run = train(data, tiny_config, workers=0, device="cpu", **settings)
-    assert run.path == Path("runs/d-1")
+    run = train(coco_with_test, tiny_config, workers=0, device="cpu", **settings)
+    assert run.path == Path("runs/three-1")
     evaluation, sweep = read(run.path / "evaluation.json"), read(run.path / "sweep.json")
     assert (evaluation["split"], evaluation["images"]) == ("test", 3)
     assert sweep["split"] == "val"

@@ -145,11 +145,21 @@ class TrainConfig(_Settings):
     box_weight: float = Field(1.0, ge=0, description="factor of the box loss")
     iou_loss: Literal["bce", "l2", "l1"] = Field("bce", description="predicted to true IoU")
     iou_weight: float = Field(1.0, ge=0, description="factor of the IoU loss")
-    iou_target_gradient: Literal["attached", "detached"] = Field(
-        "attached", description="whether the IoU loss also moves the box, through its target"
+    iou_target: Literal["iou", "centreness"] = Field(
+        "iou",
+        description="what the IoU branch learns; with centreness (FCOS) all that is called "
+        "predicted IoU is the anchor's centre-ness",
+    )
+    iou_target_gradient: Literal["attached", "detached", "clamped"] = Field(
+        "attached",
+        description="whether the IoU loss also moves the box, through its target; clamped: "
+        "towards the object only",
     )
     freeze: Literal["none", "all-but-iou"] = Field("none", description="what stays as it is")
     evaluate_every: int = Field(1, ge=1, description="epochs between two validations")
+    keep: Literal["best", "last"] = Field(
+        "best", description="weights kept: of the best AP at alpha 1 on validation, or the last"
+    )
     patience: int | None = Field(
         None, ge=1, description="stop after this many validations without a better AP"
     )

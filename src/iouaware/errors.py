@@ -4,7 +4,8 @@
     ├── ConfigError      a setting that is unknown, out of range or does not fit the others
     ├── DatasetError     pictures or annotations that cannot be used
     ├── CheckpointError  weights or run folders that cannot be used
-    ├── TrainingError    training that cannot go on (a loss that is no number, a full disk)
+    ├── TrainingError    training that cannot go on (a signal, a full disk)
+    │   └── DivergedError  its loss is no number any more
     └── ExportError      a model that cannot be exported
         └── ParityError  an exported file that differs too much from the model
 
@@ -34,6 +35,10 @@ class CheckpointError(IoUAwareError):
 
 class TrainingError(IoUAwareError):
     """Training cannot go on."""
+
+
+class DivergedError(TrainingError):
+    """The loss is no number any more; the message names the pictures of the batch."""
 
 
 class ExportError(IoUAwareError):

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 METRICS = ("AP", "AP50", "AP75", "AP90")
 OPTIMISTIC = (
-    "the figures are optimistic: weights, alpha and threshold were chosen on these very pictures, "
-    "since the data have no test part"
+    "the figures are optimistic: {} were chosen on these very pictures, since the data have no "
+    "test part"
 )
 
 
@@ -134,7 +134,7 @@ class Run:
         )
         evaluation |= {"data": self._place(data), "split": split}
         if data is None and split == "val":
-            evaluation["notes"] = {**evaluation.get("notes", {}), "split": OPTIMISTIC}
+            evaluation["notes"]["split"] = OPTIMISTIC.format(info.chosen_on_validation)
         write_json(self.path / "evaluation.json", evaluation)
         return evaluation
 

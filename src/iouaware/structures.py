@@ -216,6 +216,18 @@ class ModelInfo:
             )
         return info
 
+    @property
+    def chosen_on_validation(self) -> str:
+        """What was chosen on the validation part, in words."""
+        last = (self.config.get("train") or {}).get("keep") == "last"
+        return "alpha and threshold" if last else "weights, alpha and threshold"
+
+    @property
+    def learns_centreness(self) -> bool:
+        """Whether the IoU branch says how central an anchor is, not how well its box fits."""
+        train = self.config.get("train") or {}
+        return self.has_iou and train.get("iou_target") == "centreness"
+
     def score_threshold(self, alpha: float) -> float:
         """Return the display threshold on S stored for the alpha nearest to this one."""
         if not self.score_thresholds:

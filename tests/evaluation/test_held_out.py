@@ -42,6 +42,7 @@ def test_a_real_gain_is_proven(judged) -> None:
     assert 0 < low < result["gain"] < high
     assert result["gain"] > 0.03
     assert len(result["alphas_chosen"]) == result["halves_judged"] == 40
+    assert result["gains"]["AP"] == result["gain"]
     assert kept_alpha(result) == result["alpha"]
 
 
@@ -82,6 +83,19 @@ def test_a_doubtful_gain_is_judged_on_the_half_that_did_not_choose(doubtful) -> 
     low, high = result["ci95"]
     assert low < 0 < high
     assert not result["proven"]
+
+
+def test_other_figures_are_judged_at_the_same_alphas(doubtful) -> None:
+    result = judge_held_out(doubtful)
+    judging = np.roll(halve_pictures(len(doubtful[1.0].objects)), 20, axis=0).astype(np.int32)
+    for figure, gain in result["gains"].items():
+        differences = [
+            compute_figure(doubtful[alpha], half[None], figure)
+            - compute_figure(doubtful[1.0], half[None], figure)
+            for alpha, half in zip(result["alphas_chosen"], judging, strict=True)
+        ]
+        assert gain == pytest.approx(np.mean(differences)), figure
+    assert result["gains"]["AP90"] != result["gain"]
 
 
 @pytest.mark.parametrize(("gain", "kept"), [(0.01, 0.4), (0.0, 1.0), (-0.01, 1.0), (None, 1.0)])

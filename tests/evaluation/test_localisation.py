@@ -9,6 +9,7 @@ from iouaware.evaluation.localisation import (
     correlate,
     correlations,
     eval_iou,
+    iou_bias,
     oracle_iou,
     target_iou,
 )
@@ -42,6 +43,18 @@ def test_without_objects_or_boxes() -> None:
     assert oracle_iou(np.zeros((3, 4), np.float32), Target.empty()).tolist() == [0, 0, 0]
     assert eval_iou(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), Target.empty()).size == 0
     assert target_iou(np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32)).size == 0
+
+
+def test_bias_by_hand() -> None:
+    # predicted 0.9, 0.6, 0.4; with any object 0.8, 0.5, 0.1: mean of 0.1, 0.1, 0.3 = 1/6.
+    # Of its own class 0.8, 0, 0: the first alone matches, 0.9 - 0.8
+    found = make_candidates([[0, 0, 1, 1]] * 3, [0, 0, 0], [0.9, 0.8, 0.7], [0.9, 0.6, 0.4])
+    own, best = np.array([0.8, 0, 0], np.float32), np.array([0.8, 0.5, 0.1], np.float32)
+    bias = iou_bias([found], [own], [best])
+    assert bias == {"all": pytest.approx(1 / 6), "matched": pytest.approx(0.1)}
+    nothing = np.zeros(3, np.float32)
+    assert iou_bias([found], [nothing], [best])["matched"] is None
+    assert iou_bias([], [], []) == {"all": None, "matched": None}
 
 
 def test_ranks_share_their_mean() -> None:

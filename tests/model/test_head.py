@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -53,6 +55,18 @@ def test_first_weights_are_the_paper_s():
         else:
             assert parameter.std().item() == pytest.approx(0.01, rel=0.1), name
     assert torch.sigmoid(torch.tensor(prior_logit(0.2))).item() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("options", [{"iou_head": False}, {"shared_iou_convs": 1}])
+def test_a_seed_draws_the_same_weights_whatever_the_iou_branch_is(options: dict[str, Any]):
+    drawn = []
+    nothing: dict[str, Any] = {}
+    for given in (nothing, options):
+        torch.manual_seed(3)
+        drawn.append(Head(16, 2, **given).state_dict())
+    common = [key for key in drawn[0] if not key.startswith("iou_")]
+    assert common
+    assert all(torch.equal(drawn[0][key], drawn[1][key]) for key in common)
 
 
 @pytest.mark.parametrize("shared", [0, 1, 2, 3, 4])

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from iouaware.reporting.alpha_words import say_gap, say_held_out
-from iouaware.reporting.cautions import caution_few, caution_optimistic, list_cautions
+from iouaware.reporting.cautions import CENTRENESS, caution_few, caution_optimistic, list_cautions
 from iouaware.reporting.words import answer_good_enough, answer_weakest_class
 from iouaware.structures import Candidates
 from tests.reporting.scenes import (
     Scene,
     make_candidates,
+    make_info,
     make_scene,
     make_truth,
     without_iou,
@@ -118,9 +119,25 @@ def test_the_gap_to_the_oracle(scene: Scene, run: Path) -> None:
 
 
 def test_figures_on_validation_pictures_are_called_optimistic() -> None:
-    assert "has no test part" in caution_optimistic("val", has_test=False)[0]
-    assert "--split test" in caution_optimistic("val", has_test=True)[0]
-    assert caution_optimistic("test", has_test=True) == []
+    info = make_info(("nut",), 1.0, True, {})
+    assert "has no test part" in caution_optimistic("val", False, info)[0]
+    assert "--split test" in caution_optimistic("val", True, info)[0]
+    assert caution_optimistic("test", True, info) == []
+
+
+def test_weights_that_were_not_chosen_are_not_called_so() -> None:
+    info = make_info(("nut",), 1.0, True, {})
+    assert "weights, alpha and threshold" in caution_optimistic("val", False, info)[0]
+    last = replace(info, config={**info.config, "train": {"keep": "last"}})
+    assert "weights" not in caution_optimistic("val", False, last)[0]
+
+
+def test_a_centreness_branch_is_not_passed_off_as_one_for_the_iou(scene: Scene, run: Path) -> None:
+    facts = scene.facts(run)
+    centreness = {**facts.info.config, "train": {"iou_target": "centreness"}}
+    told = replace(facts, info=replace(facts.info, config=centreness))
+    assert CENTRENESS in list_cautions(told)
+    assert CENTRENESS not in list_cautions(facts)
 
 
 def test_small_sets_are_called_small() -> None:

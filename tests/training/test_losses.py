@@ -10,7 +10,12 @@ from torchvision.ops import box_iou, generalized_box_iou_loss, sigmoid_focal_los
 from iouaware.boxes import decode_boxes, encode_boxes
 from iouaware.config import ModelConfig, TrainConfig
 from iouaware.structures import AnchorTargets, HeadOutputs
-from iouaware.training.losses import Losses, compute_iou_loss, compute_losses
+from iouaware.training.losses import (
+    Losses,
+    compute_centreness,
+    compute_iou_loss,
+    compute_losses,
+)
 
 MODEL = ModelConfig(box_stds=(0.1, 0.1, 0.2, 0.2))
 TRAIN = TrainConfig()
@@ -128,6 +133,64 @@ def test_the_target_moves_the_box_only_when_attached(kind: str, gradient: str) -
     (grad,) = torch.autograd.grad(losses.iou_loss, outputs.deltas, allow_unused=True) or (None,)
     moved = grad is not None and bool(grad.abs().sum() > 0)
     assert moved == (gradient == "attached")
+
+
+@pytest.mark.parametrize(("z", "pull"), [(-2.0, 0.0), (0.0, 0.0), (2.0, -2.0)])
+def test_clamped_keeps_only_the_pull_towards_the_object(z: float, pull: float) -> None:
+    # BCE pulls with dL/dt = -z; what is above 0 would lower the IoU and goes
+    clamped = TrainConfig(iou_target_gradient="clamped")
+    logit = torch.tensor([z], requires_grad=True)
+    t = torch.tensor([0.7], requires_grad=True)
+    loss = compute_iou_loss(logit, t, clamped)
+    (3 * loss + 0 * t).sum().backward()
+    assert t.grad is not None
+    assert logit.grad is not None
+    assert float(t.grad) == pytest.approx(3 * pull, abs=1e-6)
+    assert float(logit.grad) == pytest.approx(3 * (1 / (1 + math.exp(-z)) - 0.7), abs=1e-6)
+    assert float(loss.detach()) == float(compute_iou_loss(logit, t, TRAIN).detach())
+
+
+@pytest.mark.parametrize(("u", "pull"), [(0.4, 0.0), (0.9, -0.4)])
+def test_clamped_acts_on_the_other_losses_too(u: float, pull: float) -> None:
+    # L2 pulls with dL/dt = -2 (u - t): at t = 0.7 towards the object where u = 0.9 only
+    train = TrainConfig(iou_loss="l2", iou_target_gradient="clamped")
+    t = torch.tensor([0.7], requires_grad=True)
+    compute_iou_loss(torch.tensor([math.log(u / (1 - u))]), t, train).backward()
+    assert t.grad is not None
+    assert float(t.grad) == pytest.approx(pull, abs=1e-6)
+
+
+def test_clamped_takes_targets_without_a_gradient() -> None:
+    z, t = torch.zeros(1), torch.tensor([0.8])
+    clamped = TrainConfig(iou_target_gradient="clamped")
+    assert float(compute_iou_loss(z, t, clamped)) == pytest.approx(math.log(2))
+
+
+def test_centreness_by_hand() -> None:
+    # anchor centre (8, 8). In 0..32 x 0..16: left 8, right 24, top and bottom 8: sqrt(8/24 * 1).
+    # In 0..16 x 4..20: sqrt(1 * 4/12). In the middle 1; on a side 0; outside 0.
+    anchors = torch.tensor([[0.0, 0, 16, 16]]).expand(5, 4)
+    boxes = torch.tensor(
+        [[0.0, 0, 32, 16], [0, 4, 16, 20], [4, 6, 12, 10], [8, 0, 20, 16], [9, 0, 20, 16]]
+    )
+    expected = [math.sqrt(1 / 3), math.sqrt(1 / 3), 1, 0, 0]
+    assert compute_centreness(anchors, boxes).tolist() == pytest.approx(expected)
+    assert compute_centreness(torch.zeros(0, 4), torch.zeros(0, 4)).shape == (0,)
+
+
+def test_a_centreness_branch_learns_it_and_moves_no_box() -> None:
+    outputs, losses = example(TrainConfig(iou_target="centreness"))
+    assert outputs.iou_logits is not None
+    target = compute_centreness(ANCHORS[[0, 2]], BOXES)
+    grads = torch.autograd.grad(
+        losses.iou_loss, (outputs.iou_logits, outputs.deltas), allow_unused=True
+    )
+    # dL/dz = u - target, over two positives
+    expected = (outputs.iou_logits[0, [0, 2]].detach().sigmoid() - target) / 2
+    torch.testing.assert_close(grads[0][0, [0, 2]], expected)
+    assert grads[1] is None
+    # what is logged beside it stays the true IoU
+    torch.testing.assert_close(losses.iou_targets, example()[1].iou_targets)
 
 
 def test_a_confident_branch_pulls_the_box_towards_its_object() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from iouaware.checkpoint import read_model
 from iouaware.config import Config, build_config
 from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import Splits
-from iouaware.errors import TrainingError
+from iouaware.errors import DivergedError, TrainingError
 from iouaware.model.detector import Detector
 from iouaware.training import trainer as trainer_module
 from iouaware.training.logs import COLUMNS
@@ -186,7 +187,7 @@ def test_p08_a_loss_that_is_no_number_stops_and_names_the_pictures(
     trainer = build_trainer(tiny_dataset, tmp_path / "run", tiny_config())
     with torch.no_grad():
         next(trainer.detector.head.iou_parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"step 0: the loss is no number.*train\.lr") as caught:
+    with pytest.raises(DivergedError, match=r"step 0: the loss is no number.*train\.lr") as caught:
         trainer.fit()
     assert sum(tiny_dataset.file_name(i) in str(caught.value) for i in range(8)) == 3
     assert "\n" not in str(caught.value)
@@ -239,6 +240,27 @@ def test_patience_ends_a_run_that_no_longer_improves(tiny_dataset: Dataset, tmp_
     trainer.fit()
     assert trainer.progress.epoch == 3
     assert trainer.progress.stopped_early
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_weights_kept_are_the_best_or_the_last(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str
+) -> None:
+    config = tiny_config(**{"train.evaluate_every": 1, "train.keep": keep})
+    trainer = build_trainer(tiny_dataset, tmp_path / "run", config)
+    falling = iter([0.3, 0.2, 0.1])  # the first validation is the best
+    judged: list[dict[str, Tensor]] = []
+
+    def validate(*_: Any) -> SimpleNamespace:
+        judged.append(weights_of(trainer))
+        ap = next(falling)
+        return SimpleNamespace(AP=ap, AP50=ap, AP75=ap, AP_per_iou={"0.90": ap})
+
+    monkeypatch.setattr(trainer_module, "validate", validate)
+    trainer.fit()
+    kept, _ = read_model(tmp_path / "run" / "model.safetensors")
+    assert_equal_weights(kept.state_dict(), judged[0 if keep == "best" else 2])
+    assert trainer.progress.best_ap == 0.3
 
 
 def test_minutes_become_a_number_of_steps_once(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -61,8 +61,12 @@ def compute_figure(matches: Matches, weights: NDArray[np.integer], figure: str =
 
     NaN for a selection without objects.
     """
-    levels = [IOU_KEYS.index(key) for key in FIGURES[figure]]
-    values = average_precision(matches, weights)[:, levels]  # [S, T, K]
+    return _mean_over_levels(average_precision(matches, weights), figure)
+
+
+def _mean_over_levels(precisions: Floats, figure: str) -> Floats:
+    """Average over the IoUs of a figure and the classes that exist, [S, T, K] -> [S]."""
+    values = precisions[:, [IOU_KEYS.index(key) for key in FIGURES[figure]]]  # [S, T', K]
     exists = ~np.isnan(values)
     count = exists.sum((1, 2))
     total = np.where(exists, values, 0).sum((1, 2))
@@ -109,8 +113,8 @@ def judge_held_out(by_alpha: Mapping[float, Matches], figure: str = "AP") -> dic
 
     Returns:
         ``alpha`` chosen on all pictures, mean held-out ``gain``, its ``ci95``, ``proven`` (the
-        interval lies above 0), ``alphas_chosen`` of the forty halves, ``halves_judged``, and
-        ``note`` where something is missing.
+        interval lies above 0), ``gains`` of every figure at the same alphas, ``alphas_chosen`` of
+        the forty halves, ``halves_judged``, and ``note`` where something is missing.
     """
     pictures = len(by_alpha[1.0].objects)
     everything = np.ones(pictures, np.bool_)
@@ -118,7 +122,8 @@ def judge_held_out(by_alpha: Mapping[float, Matches], figure: str = "AP") -> dic
         return _nothing_to_judge(pictures)
     halves = halve_pictures(pictures)
     selections = np.concatenate([halves, everything[None]]).astype(np.int32)  # [41, I]
-    values = {a: compute_figure(m, selections, figure) for a, m in by_alpha.items()}
+    precisions = {a: average_precision(m, selections) for a, m in by_alpha.items()}
+    values = {a: _mean_over_levels(found, figure) for a, found in precisions.items()}
     chosen = [
         choose_alpha(
             by_alpha,
@@ -132,24 +137,28 @@ def judge_held_out(by_alpha: Mapping[float, Matches], figure: str = "AP") -> dic
     halves_chosen, overall = chosen[:-1], chosen[-1]
     judging = np.roll(halves, HALVINGS, axis=0)
     judged_row = np.roll(np.arange(2 * HALVINGS), HALVINGS)
-    gains = np.array(
-        [
-            values[a][row] - values[1.0][row]
-            for a, row in zip(halves_chosen, judged_row, strict=True)
-        ]
-    )
-    gains = gains[~np.isnan(gains)]
-    if not len(gains):
+    gains = {}
+    for name in FIGURES:
+        found = {a: _mean_over_levels(column, name) for a, column in precisions.items()}
+        differences = np.array(
+            [
+                found[a][row] - found[1.0][row]
+                for a, row in zip(halves_chosen, judged_row, strict=True)
+            ]
+        )
+        gains[name] = differences[~np.isnan(differences)]
+    if not len(gains[figure]):
         return _nothing_to_judge(pictures)
     low, high = _interval(by_alpha, halves_chosen, judging, figure)
     return {
         "alpha": overall,
-        "gain": float(gains.mean()),
+        "gain": float(gains[figure].mean()),
+        "gains": {name: float(differences.mean()) for name, differences in gains.items()},
         "ci95": [low, high],
         "proven": low > 0,
         "figure": figure,
         "alphas_chosen": halves_chosen,
-        "halves_judged": len(gains),
+        "halves_judged": len(gains[figure]),
     }
 
 
@@ -197,6 +206,7 @@ def _nothing_to_judge(pictures: int) -> dict[str, Any]:
     return {
         "alpha": 1.0,
         "gain": None,
+        "gains": dict.fromkeys(FIGURES),
         "ci95": None,
         "proven": False,
         "alphas_chosen": [],

@@ -144,6 +144,35 @@ def correlations(
     return over_all, over_matched, notes
 
 
+def iou_bias(
+    candidates: Sequence[Candidates], own: Sequence[FloatArray], best: Sequence[FloatArray]
+) -> dict[str, float | None]:
+    """Return the mean of predicted minus true IoU; above 0 boxes are thought better than they are.
+
+    Args:
+        candidates: of each picture.
+        own: their ``eval_iou``.
+        best: their ``oracle_iou``.
+
+    Returns:
+        ``all``: over all candidates, with ``oracle_iou``. ``matched``: over those that match
+        (``eval_iou`` of 0.5 or more), with ``eval_iou``. None where there is nothing to average.
+    """
+    predicted = _joined_or_none([found.predicted_iou for found in candidates])
+    if predicted is None:
+        return {"all": None, "matched": None}
+    own_all = _joined(own)
+    matched = own_all >= MATCH_IOU
+    differences = {
+        "all": predicted - _joined(best),
+        "matched": predicted[matched] - own_all[matched],
+    }
+    return {
+        name: float(column.mean(dtype=np.float64)) if len(column) else None
+        for name, column in differences.items()
+    }
+
+
 def _best(iou: FloatArray) -> FloatArray:
     """Return the largest IoU of each row, [C, N] -> [C]; 0 without objects."""
     if iou.shape[1] == 0:

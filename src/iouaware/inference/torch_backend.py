@@ -57,7 +57,7 @@ class TorchBackend:
 
     def compute_candidates(self, canvases: ImageArray, frames: Sequence[Frame]) -> list[Candidates]:
         """Return the candidates of each canvas, [B, H, W, 3] RGB."""
-        outputs = self._forward(canvases, frames)
+        outputs = self.compute_outputs(canvases, frames)
         return candidates_from_outputs(
             outputs, frames, self.settings, *_coding(self.detector), has_iou=self.has_iou
         )
@@ -66,12 +66,13 @@ class TorchBackend:
         self, canvases: ImageArray, frames: Sequence[Frame], alpha: float
     ) -> list[Candidates]:
         """Return what the authors' code would give to NMS at this alpha, for each canvas."""
-        outputs = self._forward(canvases, frames)
+        outputs = self.compute_outputs(canvases, frames)
         return paper_candidates_from_outputs(
             outputs, frames, self.settings, alpha, *_coding(self.detector), has_iou=self.has_iou
         )
 
-    def _forward(self, canvases: ImageArray, frames: Sequence[Frame]) -> HeadOutputs:
+    def compute_outputs(self, canvases: ImageArray, frames: Sequence[Frame]) -> HeadOutputs:
+        """Return what the network says about every anchor of each canvas, [B, H, W, 3] RGB."""
         if canvases.ndim != 4 or canvases.shape[3] != 3 or len(canvases) != len(frames):
             raise ValueError(
                 f"canvases have shape {canvases.shape} for {len(frames)} frames, "

@@ -51,18 +51,17 @@ class Head(nn.Module):
         self.box_tower = _build_tower(channels, tower_convs, tower_norm)
         self.class_layer = _build_last_layer(channels, num_classes)
         self.box_layer = _build_last_layer(channels, 4)
+        _draw_weights(self)
+        if self.class_layer.bias is not None:
+            nn.init.constant_(self.class_layer.bias, prior_logit(prior_probability))
+        # last, so that a seed draws the same weights for the rest whatever the IoU branch is
         self.iou_tower: nn.Sequential | None = None
         self.iou_layer: nn.Conv2d | None = None
         if iou_head:
             self.iou_tower = _build_tower(channels, tower_convs - shared_iou_convs, tower_norm)
             self.iou_layer = _build_last_layer(channels, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=INIT_STD)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        if self.class_layer.bias is not None:
-            nn.init.constant_(self.class_layer.bias, prior_logit(prior_probability))
+            _draw_weights(self.iou_tower)
+            _draw_weights(self.iou_layer)
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Compute what the network says about every anchor.
@@ -99,6 +98,15 @@ class Head(nn.Module):
 def prior_logit(prior_probability: float) -> float:
     """Return the bias at which the sigmoid gives this probability."""
     return -math.log((1 - prior_probability) / prior_probability)
+
+
+def _draw_weights(part: nn.Module) -> None:
+    """Draw the first weights of all convolutions (normal, 0.01; biases 0)."""
+    for module in part.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=INIT_STD)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def _build_tower(channels: int, convs: int, norm: Literal["none", "group"]) -> nn.Sequential:

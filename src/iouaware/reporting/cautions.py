@@ -7,22 +7,29 @@ import numpy as np
 from iouaware.evaluation.localisation import correlate
 from iouaware.reporting.facts import Facts
 from iouaware.reporting.numerals import counted, ratio
+from iouaware.structures import ModelInfo
 
 FEW_PICTURES = 100
 FEW_OBJECTS = 200
+CENTRENESS = (
+    "The IoU branch of this model learnt centre-ness: what is called predicted IoU here says how "
+    "central the anchor lies in its object, not how well the box fits."
+)
 LEARNT_CORRELATION = 0.1  # of predicted and true IoU, by rank, over boxes on an object
 
 
 def list_cautions(facts: Facts) -> list[str]:
     """Say what makes the figures weaker than they look, most important first."""
     cautions = [
-        *caution_optimistic(facts.split, bool(facts.files.split.get("test"))),
+        *caution_optimistic(facts.split, bool(facts.files.split.get("test")), facts.info),
         *caution_few(len(facts.dataset), facts.boxes),
     ]
     if not facts.info.has_iou:
         cautions.append(
             "This model has no trained IoU branch: there is no predicted IoU, and alpha stays at 1."
         )
+    elif facts.info.learns_centreness:
+        cautions.append(CENTRENESS)
     elif not iou_branch_learnt(facts):
         cautions.append(
             "The IoU branch learnt next to nothing: among boxes on an object, predicted and true "
@@ -34,8 +41,8 @@ def list_cautions(facts: Facts) -> list[str]:
     return cautions
 
 
-def caution_optimistic(split: str, has_test: bool) -> list[str]:
-    """Warn where weights, alpha and threshold were chosen on the pictures that judge them."""
+def caution_optimistic(split: str, has_test: bool, info: ModelInfo) -> list[str]:
+    """Warn where weights, alpha or threshold were chosen on the pictures that judge them."""
     if split == "test":
         return []
     rest = (
@@ -44,7 +51,7 @@ def caution_optimistic(split: str, has_test: bool) -> list[str]:
         else ", and the data set has no test part."
     )
     return [
-        "These figures are optimistic: weights, alpha and threshold were chosen on these "
+        f"These figures are optimistic: {info.chosen_on_validation} were chosen on these "
         f"{split} pictures{rest}"
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iouaware.reporting.alpha_words import say_held_out
-from iouaware.reporting.cautions import caution_few, caution_optimistic
+from iouaware.reporting.cautions import CENTRENESS, caution_few, caution_optimistic
 from iouaware.reporting.facts import display_threshold
 from iouaware.reporting.numerals import alpha_text, counted, number_or_none, percent, ratio
 from iouaware.reporting.rendering import build_environment
@@ -56,7 +56,7 @@ def render_model_card(
     judged_alpha = float(evaluation.get("alpha", info.alpha))
     per_class = evaluation.get("AP_per_class") or {}
     names = [escape_markdown(name) for name in info.class_names]
-    optimistic = caution_optimistic(split, bool(files.split.get("test")))
+    optimistic = caution_optimistic(split, bool(files.split.get("test")), info)
     few = caution_few(pictures, boxes) if "objects" in evaluation else []
     backbone = (info.config.get("model") or {}).get("backbone") or "backbone not recorded"
     rows = list_training_rows(info, files)
@@ -87,7 +87,7 @@ def render_model_card(
                 (escape_markdown(name), number_or_none(per_class.get(name)))
                 for name in info.class_names
             ],
-            cautions=[*optimistic, *few],
+            cautions=[*optimistic, *few, *([CENTRENESS] if info.learns_centreness else [])],
             run_rows=[(name, escape_markdown(value)) for name, value in rows if value],
         )
     )

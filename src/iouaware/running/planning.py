@@ -97,6 +97,8 @@ def plan_training(
             "as in: iouaware train DATA"
         )
     say(_describe_recipe(str(recipe), config is None, chosen_device))
+    if built.model.iou_head and built.train.iou_target == "centreness":
+        say("the IoU branch learns centre-ness: what is called predicted IoU will be no IoU")
     splits = read_data(Path(path).absolute(), built, strict)
     for line in splits.lines:
         say(line)

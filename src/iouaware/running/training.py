@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,33 +120,32 @@ def _train_into(
     """
     from iouaware.training.train import train_detector
 
-    started = time.time()
     if _is_first():
         said.open(run)
         said(f"writes to: {run}")
         _write_what_is_known(run, plan, resume)
-    train_detector(
-        plan.config,
-        plan.splits,
-        run,
-        image_size=plan.image_size,
-        device=plan.device,
-        workers=plan.workers,
-        start=plan.start,
-        resume=resume,
-        loggers=loggers,
-        dry_run=dry_run,
-        say=said,
-    )
-    parts = {"train": plan.splits.train, "val": plan.splits.val, "test": plan.splits.test}
-    known = {name: part for name, part in parts.items() if part is not None}
-    finished = Run(run, device=plan.device, workers=plan.workers, say=said, known=known)
-    if _is_first() and not dry_run:
-        if overfit is not None:
-            _tell_overfit(finished, plan, said)
-        else:
-            _conclude(finished, said)
-        _write_seconds(run, time.time() - started)
+    with _adding_seconds(run):
+        train_detector(
+            plan.config,
+            plan.splits,
+            run,
+            image_size=plan.image_size,
+            device=plan.device,
+            workers=plan.workers,
+            start=plan.start,
+            resume=resume,
+            loggers=loggers,
+            dry_run=dry_run,
+            say=said,
+        )
+        parts = {"train": plan.splits.train, "val": plan.splits.val, "test": plan.splits.test}
+        known = {name: part for name, part in parts.items() if part is not None}
+        finished = Run(run, device=plan.device, workers=plan.workers, say=said, known=known)
+        if _is_first() and not dry_run:
+            if overfit is not None:
+                _tell_overfit(finished, plan, said)
+            else:
+                _conclude(finished, said)
     return finished
 
 
@@ -156,7 +156,7 @@ def _conclude(run: Run, say: Say) -> None:
     """
     for stale in run.path.glob("candidates-*.npz"):
         stale.unlink()
-    say("judging the best weights")
+    say(f"judging the {run.config.train.keep} weights")
     sweep = run.sweep()
     run.keep_choice(sweep)
     evaluation = run.evaluate(split="test" if "test" in run.known else "val")
@@ -257,11 +257,20 @@ def _write_what_is_known(run: Path, plan: Plan, resume: bool) -> None:
     write_json(run / "environment.json", environment)
 
 
-def _write_seconds(run: Path, seconds: float) -> None:
-    """Add the wall time of this process to ``environment.json``."""
-    environment = read_json(run / "environment.json")
-    total = environment.get("wall_seconds", 0.0) + seconds
-    write_json(run / "environment.json", {**environment, "wall_seconds": round(total, 1)})
+@contextmanager
+def _adding_seconds(run: Path) -> Iterator[None]:
+    """Add the wall time to ``environment.json``, also that of a sitting which is interrupted."""
+    started = time.time()
+    try:
+        yield
+    finally:
+        # what went wrong before says more than a disk that is still full
+        with suppress(OSError, CheckpointError):
+            if _is_first():
+                environment = read_json(run / "environment.json")
+                total = environment.get("wall_seconds", 0.0) + time.time() - started
+                environment["wall_seconds"] = round(total, 1)
+                write_json(run / "environment.json", environment)
 
 
 def _split_record(splits: Splits) -> dict[str, Any]:

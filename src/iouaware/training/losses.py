@@ -3,7 +3,8 @@
 Class: focal loss on all anchors that are not ignored. Box: smooth L1 on the four deltas (or
 GIoU) of the positives. IoU: BCE (or L2, L1) between predicted and true IoU of the positives; the
 true IoU is that of the decoded box with its object, so its gradient can move the box as well.
-Source: arXiv:1912.05992, equations 1 to 6.
+Source: arXiv:1912.05992, equations 1 to 6. In place of the IoU the branch can learn centre-ness
+(FCOS, arXiv:1904.01355, equation 3; for anchors as in ATSS, arXiv:1912.02424), to compare the two.
 """
 
 from __future__ import annotations
@@ -97,7 +98,10 @@ def compute_losses(
         predicted_iou = deltas.new_zeros(0)
     else:
         iou_logits = outputs.iou_logits[image_index, anchor_index].float()  # [M]
-        iou_loss = compute_iou_loss(iou_logits, iou_targets, train).sum()
+        learnt = iou_targets
+        if train.iou_target == "centreness":
+            learnt = compute_centreness(anchors, matched_boxes)  # [M]
+        iou_loss = compute_iou_loss(iou_logits, learnt, train).sum()
         predicted_iou = iou_logits.detach().sigmoid()
     return Losses(
         class_loss,
@@ -113,15 +117,34 @@ def compute_iou_loss(iou_logits: Tensor, iou_targets: Tensor, train: TrainConfig
     """Compare predicted with true IoU, [M], [M] -> [M].
 
     With the target's gradient attached, BCE pulls the box as well: dL/dt = log((1-u)/u) = -z,
-    towards its object where u > 0.5 and away from it where u < 0.5.
+    towards its object where u > 0.5 and away from it where u < 0.5. Clamped, only the part that
+    raises t is left, for BCE dL/dt = -max(z, 0); the value of the loss stays the same.
     """
     if train.iou_target_gradient == "detached":
         iou_targets = iou_targets.detach()
+    elif train.iou_target_gradient == "clamped" and iou_targets.requires_grad:
+        iou_targets = iou_targets.clone()  # the hook must not act on other uses of the target
+        iou_targets.register_hook(lambda gradient: gradient.clamp(max=0))  # type: ignore[no-untyped-call]
     if train.iou_loss == "bce":
         # -t log u - (1-t) log(1-u) with u = sigmoid(z): stable, and open to the target's gradient
         return F.softplus(iou_logits) - iou_targets * iou_logits
     difference = iou_logits.sigmoid() - iou_targets
     return difference.square() if train.iou_loss == "l2" else difference.abs()
+
+
+def compute_centreness(anchors: Tensor, boxes: Tensor) -> Tensor:
+    """Say how central each anchor's centre lies in its box, [M, 4], [M, 4] -> [M].
+
+    sqrt(min(left, right) / max(left, right) * min(top, bottom) / max(top, bottom)) of the
+    distances to the sides: 1 in the middle, 0 on a side and outside. It says nothing about how
+    well the predicted box fits.
+    """
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2  # [M, 2]
+    before = (centres - boxes[:, :2]).clamp(min=0)  # [M, 2], to the left and the top side
+    after = (boxes[:, 2:] - centres).clamp(min=0)  # [M, 2]
+    # one of the two is positive, since a box has an area
+    ratio = torch.minimum(before, after) / torch.maximum(before, after)  # [M, 2]
+    return ratio.prod(1).sqrt()
 
 
 def _gather_objects(

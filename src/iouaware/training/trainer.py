@@ -20,7 +20,7 @@ from iouaware.checkpoint import describe_model, write_model
 from iouaware.config import Config
 from iouaware.data.layouts import Splits
 from iouaware.data.loader import Batch, build_training_loader
-from iouaware.errors import TrainingError
+from iouaware.errors import DivergedError, TrainingError
 from iouaware.images import canvas_fill
 from iouaware.model.detector import Detector
 from iouaware.training.batch_losses import BatchLosses
@@ -125,7 +125,8 @@ class Trainer:
             resume: go on from the newest checkpoint in the run folder.
 
         Raises:
-            TrainingError: the loss is no number, or a signal asked to stop (after a checkpoint).
+            DivergedError: the loss is no number.
+            TrainingError: a signal asked to stop (after a checkpoint), or a full disk.
             CheckpointError: ``resume`` without a usable checkpoint.
         """
         if resume:
@@ -193,7 +194,7 @@ class Trainer:
         with self.network.no_sync() if hold else nullcontext():  # type: ignore[operator]
             losses = self.losses.compute(batch)
             if not math.isfinite(float(losses.total.detach())):
-                raise TrainingError(self._describe_bad_loss(losses, batch))
+                raise DivergedError(self._describe_bad_loss(losses, batch))
             self.scaler.scale(losses.total / train.accumulate).backward()  # type: ignore[no-untyped-call]
         self.meter.add(losses)
         if complete:
@@ -234,7 +235,7 @@ class Trainer:
         self._save()
 
     def _validate(self) -> Row:
-        """Judge the weights (averaged ones, where there are), and keep them if they are best."""
+        """Judge the weights (averaged ones, where there are); keep them if told to, or if best."""
         progress, patience = self.progress, self.config.train.patience
         judged = self.judged_detector()
         judged.eval()
@@ -245,13 +246,14 @@ class Trainer:
         found = -1.0 if metrics is None or metrics.AP is None else metrics.AP
         shared = torch.tensor(found, dtype=torch.float64, device=self.device)
         ap = float(self.ranks.broadcast(shared))
-        if ap > progress.best_ap or progress.best_ap < 0:
+        better = ap > progress.best_ap or progress.best_ap < 0
+        if better:
             progress.best_ap, progress.validations_without_gain = ap, 0
-            if self.ranks.is_first:
-                info = describe_model(judged, self.config, self.splits.train, self.image_size)
-                write_model(self.run / "model.safetensors", judged, info)
         else:
             progress.validations_without_gain += 1
+        if self.ranks.is_first and (better or self.config.train.keep == "last"):
+            info = describe_model(judged, self.config, self.splits.train, self.image_size)
+            write_model(self.run / "model.safetensors", judged, info)
         progress.stopped_early = (
             patience is not None and progress.validations_without_gain >= patience
         )
