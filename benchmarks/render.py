@@ -16,6 +16,7 @@ from pathlib import Path
 from ablation_plots import draw_ablation
 from ablation_results import read_lines
 from figures import Results
+from speed_plots import draw_inference
 from tables import DEMO, render_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +50,7 @@ def main() -> int:
     if not check:
         draw_alpha_curves(results)
         draw_ablation(results, PLOT.parent)
+        draw_inference(results, PLOT.parent / "inference.svg")
     return 0
 
 

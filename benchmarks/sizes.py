@@ -88,15 +88,16 @@ def measure(model: str, size: int, rounds: int, yolo: Path | None) -> list[dict[
 def row(model: str, size: int, form: str, times: Times, file_mb: float | None) -> dict[str, Any]:
     """Return what was measured of a form, and print it."""
     is_yolo = form.startswith("yolo ")
+    exports_first = is_yolo and form != "yolo pytorch"  # then start and memory are not the file's
     result = {
         "model": "YOLO11 nano" if is_yolo else model,
         "image_size": size,
         "form": form.removeprefix("yolo "),
         "file_mb": file_mb,
-        "cold_start_s": round(times.cold_start[form], 2),
+        "cold_start_s": None if exports_first else round(times.cold_start[form], 2),
         "ms_a_picture": round(1000 * statistics.median(times.seconds[form]), 1),
         "times_pytorch": times.ratio("pytorch", form),
-        "peak_memory_mb": round(times.peak_memory_mb[form]),
+        "peak_memory_mb": None if exports_first else round(times.peak_memory_mb[form]),
         "seconds_a_picture": times.seconds[form],
     }
     print(*(value for key, value in result.items() if key != "seconds_a_picture"), flush=True)
