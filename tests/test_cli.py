@@ -127,6 +127,28 @@ def test_an_error_of_several_lines_is_folded(
     assert capsys.readouterr().err == "iouaware: a.json: line 3 is broken\n"
 
 
+def test_without_torch_weights_are_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    code = (
+        "import sys; sys.modules['torch'] = None; from iouaware.cli import main; "
+        f"sys.exit(main(['evaluate', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "this needs torch, which is not installed" in done.stderr
+    assert "iouaware export" in done.stderr
+
+
+def test_a_missing_module_of_our_own_is_no_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(given: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'iouaware.nothing'", name="iouaware.nothing")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["train"])
+
+
 def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     def stop(given: list[str]) -> int:
         raise KeyboardInterrupt

@@ -13,6 +13,7 @@ from iouaware.errors import ConfigError, IoUAwareError, ParityError
 
 FOUND_WRONG = 1
 WRONG_INPUT = 2
+WITH_TORCH = ("torch", "torchvision", "timm")  # what training and weights need
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 GROUPS = ("", "tune", "data")
 
@@ -34,6 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), FOUND_WRONG)
     except IoUAwareError as error:
         return _fail(str(error))
+    except ModuleNotFoundError as error:  # an installation without the heavy packages
+        if error.name not in WITH_TORCH:
+            raise
+        return _fail(
+            f"this needs {error.name}, which is not installed; pip install iouaware with its "
+            "dependencies, or use a file that iouaware export wrote"
+        )
     except BrokenPipeError:  # the reader of a pipe has gone, as in: iouaware ... | head
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  until the end
         return 0
