@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,19 +70,28 @@ def test_cores_are_shared_among_processes(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], threads: int
 ) -> None:
     asked: list[int] = []
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # so that it is put back
+    monkeypatch.delenv("OMP_NUM_THREADS")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(runtime, "available_cores", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    runtime.set_torch_threads()
+    runtime.set_threads()
     assert asked == [threads]
+    assert os.environ["OMP_NUM_THREADS"] == str(threads)
 
 
 def test_omp_num_threads_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(torch, "set_num_threads", lambda count: pytest.fail("left alone"))
-    assert runtime.set_torch_threads() == torch.get_num_threads()
+    runtime.set_threads()
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_setting_up_loads_no_torch() -> None:
+    code = "import sys, iouaware.runtime as r; r.prepare_process(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:x"])

@@ -104,7 +104,7 @@ def overview() -> str:
 
 
 def _prepare() -> None:
-    """Set the allocator before torch takes memory, and its threads."""
+    """Set the allocator before memory is taken, and the threads."""
     from iouaware.runtime import prepare_process
 
     prepare_process()

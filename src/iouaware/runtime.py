@@ -6,7 +6,6 @@ import.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import platform
@@ -38,8 +37,7 @@ RECORDED_PACKAGES = (
 def prepare_process() -> None:
     """Set the allocator and the threads of this process for training and prediction."""
     keep_freed_memory()
-    with contextlib.suppress(ImportError):  # exported files need no torch
-        set_torch_threads()
+    set_threads()
 
 
 def keep_freed_memory() -> bool:
@@ -58,17 +56,20 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-def set_torch_threads() -> int:
-    """Share the cores out among the processes on this machine; return the threads of this one.
+def set_threads() -> None:
+    """Share the cores out among the processes on this machine.
 
-    ``OMP_NUM_THREADS`` wins where it is set (torchrun sets it to 1).
+    Through the environment, for whichever library comes to compute: an exported file needs no
+    torch, and to load it for this alone costs seconds. ``OMP_NUM_THREADS`` wins where it is set
+    (torchrun sets it to 1).
     """
-    import torch
-
-    if "OMP_NUM_THREADS" not in os.environ:
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        torch.set_num_threads(max(1, available_cores() // processes))
-    return torch.get_num_threads()
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    threads = max(1, available_cores() // processes)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:  # it has read the environment already
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def available_cores() -> int:
