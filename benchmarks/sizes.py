@@ -1,6 +1,6 @@
 """Weights and exports of ``small`` and ResNet-50 at 320 to 800 px: size, start, time, memory.
 
-Command: ``python benchmarks/sizes.py [--quick] [--yolo PYTHON]``. Takes about twenty minutes on
+Command: ``python benchmarks/sizes.py [--quick] [--yolo PYTHON]``. Takes about fifteen minutes on
 two cores; with ``--quick`` ``small`` alone, at 320 and 640 px, in four. Prints a table and writes
 ``benchmarks/results/sizes.json``.
 
@@ -53,7 +53,7 @@ def main() -> None:
     for model, size in cases:
         if not args.quick or (model == "small" and size in (320, 640)):
             yolo = args.yolo if model == "small" else None
-            rows += measure(model, size, 5 if args.quick else 9, yolo)
+            rows += measure(model, size, 5, yolo)
     result = {**runtime.environment_record(), "settings": {"batch_size": 1}, "rows": rows}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
