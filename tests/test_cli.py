@@ -41,7 +41,7 @@ def test_the_overview_lists_every_command_in_groups(given: list[str], capsys: Ca
 def test_commands_are_those_of_this_version() -> None:
     assert set(COMMANDS) == {
         "train", "evaluate", "sweep", "predict", "report", "synthesize", "demo", "adopt",
-        "export",
+        "export", "check",
     }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
-from iouaware.data.mending import Mended
+from iouaware.data.examination import Examination, noting
+from iouaware.data.mending import POLYGON, Mended
 from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import read_shown_sizes
 from iouaware.errors import DatasetError
@@ -25,6 +26,7 @@ def read_yolo(
     root: Path,
     split: str,
     strict: bool = False,
+    examination: Examination | None = None,
 ) -> Dataset:
     """Read pictures with their text files.
 
@@ -36,27 +38,41 @@ def read_yolo(
         root: file names of the result are relative to it.
         split: name of the split.
         strict: whether a repair is an error.
+        examination: notes what would be raised, where the data are examined.
 
     Raises:
         DatasetError: a line cannot be used, or a picture is missing or broken.
     """
-    builder = DatasetBuilder("yolo", root, split, classes.names, classes.ids, strict, "cxcywh")
+    builder = DatasetBuilder(
+        "yolo", root, split, classes.names, classes.ids, strict, "cxcywh", examination
+    )
     label_of_id = {id_: label for label, id_ in enumerate(classes.ids)}
-    sizes = read_shown_sizes([path for path, _ in pictures])
-    for (path, text), (width, height) in zip(pictures, sizes, strict=True):
-        boxes, labels, places = [], [], []
-        for number, line in enumerate([] if text is None else _read_lines(text), 1):
+    sizes = read_shown_sizes([path for path, _ in pictures], None, examination)
+    for (path, text), size in zip(pictures, sizes, strict=True):
+        boxes, labels, places, lines = [], [], [], []
+        with noting(examination, "unreadable-file", path, text or ""):
+            lines = [] if text is None else _read_lines(text)
+        if size is None:
+            continue
+        width, height = size
+        for number, line in enumerate(lines, 1):
             if not line.split():
                 continue
             place = f"{text} line {number}"
-            id_, (x1, y1, x2, y2) = _read_line(line.split(), place, builder.mended, path.name)
-            if id_ not in label_of_id:
-                raise DatasetError(f"{place}: unknown class {id_}, {_expected(classes, id_)}")
-            boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
-            labels.append(label_of_id[id_])
-            places.append(place)
+            with noting(examination, "unreadable-box", path, place):
+                id_, (x1, y1, x2, y2) = _read_line(line.split(), place, builder.mended, path.name)
+                with noting(examination, "unknown-class", path, place):
+                    labels.append(_label(id_, label_of_id, classes, place))
+                    boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
+                    places.append(place)
         builder.add_image(path, width, height, boxes, labels, where=places.__getitem__)
     return builder.build()
+
+
+def _label(id_: int, label_of_id: dict[int, int], classes: ClassList, place: str) -> int:
+    if id_ not in label_of_id:
+        raise DatasetError(f"{place}: unknown class {id_}, {_expected(classes, id_)}")
+    return label_of_id[id_]
 
 
 def _read_lines(text: Path) -> list[str]:
@@ -83,7 +99,7 @@ def _read_line(fields: list[str], where: str, mended: Mended, file: str) -> tupl
             name = f"value {position + 2}" if is_polygon else _FIELDS[position]
             raise DatasetError(f"{where}: {name} is {value:g}, {_outside(values)}")
     if is_polygon:
-        mended.add("polygons read as the boxes around them", file, where)
+        mended.add(POLYGON, file, where)
         xs, ys = values[0::2], values[1::2]
         return int(numbers[0]), (min(xs), min(ys), max(xs), max(ys))
     x, y, width, height = values

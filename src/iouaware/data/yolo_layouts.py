@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from iouaware.data.classes import ClassList
+from iouaware.data.examination import Examination, noting
 from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders, split_of
 from iouaware.data.pictures import PictureFinder, list_pictures
 from iouaware.errors import DatasetError, one_line
@@ -19,12 +20,15 @@ _Pairs = list[tuple[Path, Path | None]]
 _LISTS = ("classes", "obj", "train", "val", "valid", "test", "notes", "readme")
 
 
-def find_yolo(data: Path, images: Path | None) -> Layout | None:
+def find_yolo(
+    data: Path, images: Path | None, examination: Examination | None = None
+) -> Layout | None:
     """Recognise a YOLO data set.
 
     Args:
         data: a YAML file, or a folder.
         images: what ``--images`` says.
+        examination: notes pictures that cannot be found, where the data are examined.
 
     Returns:
         Its parts, or None where this is no YOLO data set.
@@ -33,14 +37,15 @@ def find_yolo(data: Path, images: Path | None) -> Layout | None:
         DatasetError: the YAML file is malformed, or names a folder that is not there.
     """
     if data.is_file():
-        return _from_yaml(data, images) if data.suffix.lower() in (".yaml", ".yml") else None
+        is_yaml = data.suffix.lower() in (".yaml", ".yml")
+        return _from_yaml(data, images, examination) if is_yaml else None
     described = _find_yaml(data)
     if described is not None:
-        return _from_yaml(described, images)
+        return _from_yaml(described, images, examination)
     names = [data / name for name in ("obj.names", "classes.txt", "labels/classes.txt")]
     names_file = next((path for path in names if path.is_file()), None)
     if names_file is not None:
-        return _from_names(data, names_file, images)
+        return _from_names(data, names_file, images, examination)
     if any(_label_files(data / "labels")):
         raise DatasetError(
             f"{data}: it has labels/ but neither data.yaml nor classes.txt; expected one of them "
@@ -59,7 +64,7 @@ def _find_yaml(data: Path) -> Path | None:
     return named[0] if len(named) == 1 else None
 
 
-def _from_yaml(path: Path, images: Path | None) -> Layout:
+def _from_yaml(path: Path, images: Path | None, examination: Examination | None) -> Layout:
     content = _read_yaml(path)
     classes = _read_names(content, path)
     root = path.parent
@@ -80,22 +85,29 @@ def _from_yaml(path: Path, images: Path | None) -> Layout:
                 if split == "test":
                     notes.append(f"test is left out: {path.name} names {entry}, which is not there")
                     continue
-                raise DatasetError(
-                    f"{path}: {key} is {entry!r}, which is neither below {root} nor beside it; "
-                    "correct it, or take the line out"
-                )
+                with noting(examination, "missing-split", "", path):
+                    raise DatasetError(
+                        f"{path}: {key} is {entry!r}, which is neither below {root} nor beside "
+                        "it; correct it, or take the line out"
+                    )
             if images is not None:
                 pairs += _pair_labels(_labels_folder(place or root / str(entry)), images, path)
             elif place is not None:
-                pairs += _read_place(place, bases)
+                pairs += _read_place(place, bases, examination)
         if pairs:
             parts[split] = YoloPart(tuple(pairs), classes, root)
     if not parts:
-        return _without_splits(root, classes, images, path.name)
+        return _without_splits(root, classes, images, path.name, examination)
     return Layout("yolo", path.name, {**parts}, tuple(notes))
 
 
-def _without_splits(root: Path, classes: ClassList, images: Path | None, found_by: str) -> Layout:
+def _without_splits(
+    root: Path,
+    classes: ClassList,
+    images: Path | None,
+    found_by: str,
+    examination: Examination | None,
+) -> Layout:
     """Take images/ and labels/, or one folder a split, where no file says what belongs where."""
     pictures = root / "images" if (root / "images").is_dir() else root
     folders = split_folders(pictures) or {ALL: pictures}
@@ -104,13 +116,15 @@ def _without_splits(root: Path, classes: ClassList, images: Path | None, found_b
         if images is not None:
             pairs = _pair_labels(_labels_folder(folder), images, root / found_by)
         else:
-            pairs = _read_place(folder, [root])
+            pairs = _read_place(folder, [root], examination)
         if pairs:
             parts[split] = YoloPart(tuple(pairs), classes, root)
     return Layout("yolo", found_by, {**parts})
 
 
-def _from_names(data: Path, names_file: Path, images: Path | None) -> Layout:
+def _from_names(
+    data: Path, names_file: Path, images: Path | None, examination: Examination | None
+) -> Layout:
     """Read a set described by a list of names: darknet's and CVAT's, Label Studio's."""
     names = [line.strip() for line in _read_lines(names_file) if line.strip()]
     classes = _to_classes(dict(enumerate(names)), names_file)
@@ -118,12 +132,12 @@ def _from_names(data: Path, names_file: Path, images: Path | None) -> Layout:
     for split, aliases in SPLIT_ALIASES.items():
         path = next((p for a in aliases if (p := data / f"{a}.txt").is_file()), None)
         if path is not None and images is None:
-            pairs = _read_place(path, [data])
+            pairs = _read_place(path, [data], examination)
             if pairs:
                 parts[split] = YoloPart(tuple(pairs), classes, data)
     found_by = names_file.relative_to(data).as_posix()
     if not parts:
-        return _without_splits(data, classes, images, found_by)
+        return _without_splits(data, classes, images, found_by, examination)
     if set(parts) == {"train"}:  # CVAT calls the whole task so
         parts = {ALL: parts["train"]}
     return Layout("yolo", found_by, {**parts})
@@ -190,23 +204,26 @@ def _resolve(entry: str, bases: Sequence[Path]) -> Path | None:
     return None
 
 
-def _read_place(place: Path, bases: Sequence[Path]) -> _Pairs:
+def _read_place(place: Path, bases: Sequence[Path], examination: Examination | None) -> _Pairs:
     """Pair the pictures of a folder or of a list with their text files."""
     if place.is_dir():
         pictures = list_pictures(place)
         pairs = [(picture, find_label_file(picture)) for picture in pictures]
-        _refuse_orphans(place, pairs)
+        _refuse_orphans(place, pairs, examination)
         return pairs
     pairs = []
     for number, line in enumerate(_read_lines(place), 1):
-        if line.strip():
-            picture = _resolve(line.strip(), [place.parent, *bases])
-            if picture is None:
+        name, where = line.strip(), f"{place} line {number}"
+        if name:
+            picture = _resolve(name, [place.parent, *bases])
+            if picture is not None:
+                pairs.append((picture, find_label_file(picture)))
+                continue
+            with noting(examination, "missing-picture", name, where):
                 raise DatasetError(
-                    f"{place} line {number}: no picture {line.strip()!r}; put it there, or say "
-                    "where the pictures are with --images DIR"
+                    f"{where}: no picture {name!r}; put it there, or say where the pictures are "
+                    "with --images DIR"
                 )
-            pairs.append((picture, find_label_file(picture)))
     return pairs
 
 
@@ -238,15 +255,16 @@ def _label_files(folder: Path) -> Iterable[Path]:
             yield path
 
 
-def _refuse_orphans(place: Path, pairs: _Pairs) -> None:
+def _refuse_orphans(place: Path, pairs: _Pairs, examination: Examination | None) -> None:
     """Raise where a label file with boxes has no picture."""
     used = {text for _, text in pairs}
     for path in _label_files(_labels_folder(place)):
         if path not in used and path.read_bytes().strip() and _looks_like_labels(path):
-            raise DatasetError(
-                f"{path}: no picture {path.stem}.* in {place}; put it there, take the labels out, "
-                "or say where the pictures are with --images DIR"
-            )
+            with noting(examination, "missing-picture", path.stem, path):
+                raise DatasetError(
+                    f"{path}: no picture {path.stem}.* in {place}; put it there, take the labels "
+                    "out, or say where the pictures are with --images DIR"
+                )
 
 
 def _looks_like_labels(path: Path) -> bool:
