@@ -8,7 +8,7 @@ from pathlib import Path
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
 from iouaware.data.examination import Examination, noting
-from iouaware.data.mending import POLYGON, Mended
+from iouaware.data.mending import POLYGON, WRONG_FORM, Mended
 from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import read_shown_sizes
 from iouaware.errors import DatasetError
@@ -60,7 +60,12 @@ def read_yolo(
                 continue
             place = f"{text} line {number}"
             with noting(examination, "unreadable-box", path, place):
-                id_, (x1, y1, x2, y2) = _read_line(line.split(), place, builder.mended, path.name)
+                id_, values = _read_values(line.split(), place)
+                if examination is not None and _look_like_pixels(values):
+                    message = f"{place}: {_FIELDS[0]} is {values[0]:g}, {_outside(values)}"
+                    examination.note(WRONG_FORM, str(path), message, place)
+                    values = [value / size[n % 2] for n, value in enumerate(values)]
+                x1, y1, x2, y2 = _to_corners(values, place, builder.mended, path.name)
                 with noting(examination, "unknown-class", path, place):
                     labels.append(_label(id_, label_of_id, classes, place))
                     boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
@@ -82,18 +87,27 @@ def _read_lines(text: Path) -> list[str]:
         raise DatasetError(f"{text}: cannot be read as text ({error})") from error
 
 
-def _read_line(fields: list[str], where: str, mended: Mended, file: str) -> tuple[int, _Box]:
-    """Return the class id and the box, x1 y1 x2 y2 in fractions of the picture."""
+def _read_values(fields: list[str], where: str) -> tuple[int, list[float]]:
+    """Return the class id, and the four values of a box or the coordinates of a polygon."""
     numbers = [_read_number(field, where) for field in fields]
     if not numbers[0].is_integer():
         raise DatasetError(f"{where}: the class is {fields[0]}, expected a whole number")
     values = numbers[1:]
-    is_polygon = len(values) >= 6 and len(values) % 2 == 0
-    if len(values) != 4 and not is_polygon:
+    if len(values) != 4 and not _is_polygon(values):
         raise DatasetError(
             f"{where}: found {len(fields)} values, expected 5 (class {' '.join(_FIELDS)}), or a "
             "class and the points of a polygon"
         )
+    return int(numbers[0]), values
+
+
+def _is_polygon(values: list[float]) -> bool:
+    return len(values) >= 6 and len(values) % 2 == 0
+
+
+def _to_corners(values: list[float], where: str, mended: Mended, file: str) -> _Box:
+    """Return the box, x1 y1 x2 y2 in fractions of the picture."""
+    is_polygon = _is_polygon(values)
     for position, value in enumerate(values):
         if not -_SLACK <= value <= 1 + _SLACK:
             name = f"value {position + 2}" if is_polygon else _FIELDS[position]
@@ -101,9 +115,9 @@ def _read_line(fields: list[str], where: str, mended: Mended, file: str) -> tupl
     if is_polygon:
         mended.add(POLYGON, file, where)
         xs, ys = values[0::2], values[1::2]
-        return int(numbers[0]), (min(xs), min(ys), max(xs), max(ys))
+        return min(xs), min(ys), max(xs), max(ys)
     x, y, width, height = values
-    return int(numbers[0]), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 def _read_number(text: str, where: str) -> float:
@@ -113,8 +127,12 @@ def _read_number(text: str, where: str) -> float:
     return value
 
 
+def _look_like_pixels(values: list[float]) -> bool:
+    return sum(value > 2 for value in values) >= 2
+
+
 def _outside(values: list[float]) -> str:
-    if sum(value > 2 for value in values) >= 2:
+    if _look_like_pixels(values):
         return (
             "expected 0..1: these look like pixels; YOLO boxes are fractions of the picture, "
             "divide x and width by its width, y and height by its height"
