@@ -41,7 +41,7 @@ def add_check(parser: ArgumentParser, arguments: Sequence[str]) -> None:
         "--decode",
         type=Literal["auto", "all", "none"],
         metavar="auto|all|none",
-        help="pictures to decode; auto: all up to 2,500 million pixels, of larger sets a share",
+        help="pictures to decode; auto: all up to 4,000 million pixels, of larger sets a share",
     )
 
 

@@ -84,7 +84,7 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> ImageArray:
 
 
 def read_thumbnail(path: Path, side: int) -> ImageArray:
-    """Read all of a picture at a low resolution, [side, side, 3] uint8 RGB, stretched to a square.
+    """Read all of a picture at a low resolution in grey, [side, side] uint8, made a square.
 
     A JPEG is decoded at a fraction of its size, several times as fast; what is cut off or broken
     is found all the same.
@@ -101,7 +101,8 @@ def read_thumbnail(path: Path, side: int) -> ImageArray:
                 rgb = read_image(path)
     except _UNREADABLE:
         rgb = read_image(path)  # which knows what can be saved
-    return np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BOX))
+    small = Image.fromarray(rgb).resize((side, side), Image.Resampling.BOX)
+    return np.asarray(small.convert("L"))
 
 
 def read_image_size(path: Path) -> tuple[int, int]:

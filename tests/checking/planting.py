@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # only to write
 
 import numpy as np
 import yaml
+from defusedxml import ElementTree as SafeElementTree
 from PIL import Image
 
 from iouaware.data.synthetic import synthesize
@@ -72,7 +73,7 @@ class DrawnSet:
             boxes = [(names[row["category_id"]], *row["bbox"]) for row in rows]
             return [(name, x, y, x + w, y + h) for name, x, y, w, h in boxes]
         if self.form == "voc":
-            objects = ElementTree.parse(self.text(picture)).findall("object")
+            objects = SafeElementTree.parse(self.text(picture)).findall("object")
             return [
                 (
                     str(one.findtext("name")),
@@ -97,7 +98,7 @@ class DrawnSet:
         if self.form == "coco":
             self.change_json(self.split_of(picture), lambda c: _put_coco(c, picture.name, rows))
         elif self.form == "voc":
-            tree = ElementTree.parse(self.text(picture))
+            tree = SafeElementTree.parse(self.text(picture))
             for one in tree.findall("object"):
                 tree.getroot().remove(one)
             for name, x1, y1, x2, y2 in rows:
@@ -137,17 +138,17 @@ class DrawnSet:
         if scale == 1:
             shutil.copyfile(source, target)
         else:
-            image = Image.open(source)
+            image = _open(source)
             size = round(image.width * scale), round(image.height * scale)
             image.resize(size, Image.Resampling.LANCZOS).save(target, quality=70)
-        size = Image.open(target).size
+        size = _open(target).size
         if self.form == "coco":
             entry = {"file_name": name, "width": size[0], "height": size[1]}
             self.change_json(
                 split, lambda c: c["images"].append({"id": 10_000 + len(c["images"]), **entry})
             )
         elif self.form == "voc":
-            tree = ElementTree.parse(self.text(source))
+            tree = SafeElementTree.parse(self.text(source))
             for tag, value in zip(("width", "height"), size, strict=True):
                 found = tree.find(f"size/{tag}")
                 assert found is not None
@@ -160,6 +161,11 @@ class DrawnSet:
             return target  # fractions hold at every size
         self.write(target, rows)  # type: ignore[arg-type]
         return target
+
+
+def _open(picture: Path) -> Image.Image:
+    with Image.open(picture) as image:
+        return image.copy()
 
 
 def _put_coco(content: dict[str, Any], file_name: str, rows: Sequence[Row]) -> None:
@@ -192,7 +198,9 @@ class Defect:
     forms: tuple[str, ...] = FORMS
 
 
-def _with_first(change: Callable[[Row], Row], keep: bool = False) -> Callable[[DrawnSet, Path], str]:
+def _with_first(
+    change: Callable[[Row], Row], keep: bool = False
+) -> Callable[[DrawnSet, Path], str]:
     """Replace the first object of a picture, or add another one like it."""
 
     def plant(drawn: DrawnSet, picture: Path) -> str:
@@ -287,16 +295,14 @@ def _turn(orientation: int) -> Callable[[DrawnSet, Path], str]:
     def plant(drawn: DrawnSet, picture: Path) -> str:
         exif = Image.Exif()
         exif[0x0112] = orientation
-        image = Image.open(picture)
-        image.load()
-        image.save(picture, quality=90, exif=exif)
+        _open(picture).save(picture, quality=90, exif=exif)
         return picture.stem
 
     return plant
 
 
 def _shrink(drawn: DrawnSet, picture: Path) -> str:
-    image = Image.open(picture)
+    image = _open(picture)
     image.resize((image.width // 2, image.height // 2)).save(picture)
     return picture.stem
 

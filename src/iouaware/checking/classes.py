@@ -66,10 +66,12 @@ def _compare_with_training(
 
 
 def _find_similar(names: list[str], total: Counter[str]) -> Iterator[Finding]:
+    plain = {name: _plain(name) for name in names}
     for first, second in combinations(names, 2):
-        rarer, other = sorted((first, second), key=lambda name: total[name])
-        plain = _plain(first) == _plain(second)
-        if plain or (_is_slip(first, second) and total[rarer] <= _RARE_SHARE * total[other]):
+        rarer, other = sorted((first, second), key=total.__getitem__)
+        if plain[first] == plain[second] or (
+            _is_slip(first, second) and total[rarer] <= _RARE_SHARE * total[other]
+        ):
             message = f"{rarer!r} ({total[rarer]:,} boxes) and {other!r} ({total[other]:,} boxes)"
             yield find("similar-classes", message)
 
@@ -83,7 +85,7 @@ def _plain(name: str) -> str:
 def _is_slip(first: str, second: str) -> bool:
     """Tell names that differ by a letter left out, added, changed or two exchanged; no digits."""
     a, b = sorted((first.casefold(), second.casefold()), key=len)
-    if len(a) < _SHORT or len(b) - len(a) > 1:
+    if len(b) < _SHORT or len(b) - len(a) > 1:
         return False
     start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(a))
     if any(letter.isdigit() for letter in a[start : start + 1] + b[start : start + 1]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,6 @@ CHANGES = {
     "no-area": "left out",
     "outside": "left out",
     "stuck-out": "clipped to the picture",
-    "odd-form": "clipped to the picture, not converted: look at it",
     "no-area-given": "area filled in",
     "no-crowd-given": "iscrowd filled in",
     "rotated": "the upright box around it",
@@ -43,6 +43,7 @@ CHANGES = {
 }
 # of a picture in two parts, the one in the part that stands first here is left out
 _GIVEN_UP_FIRST = ("train", "trainval", "all", "val", "test")
+_MOST_LOST = 0.5
 # sides may differ from one scale by this share, for sizes are whole numbers
 _SAME_SCALE = 0.01
 
@@ -73,11 +74,11 @@ def correct(
         doubled objects and all notes of advice are left to the user.
     """
     broken = {f.file for f in findings if f.kind == "unreadable-picture"}
-    given_up = _choose_copies(findings)
+    given_up = _choose_copies(examined, findings)
     changes = [
         Change(f.kind, f.split, f.file, f.annotation, f.message, CHANGES[f.kind])
         for f in findings
-        if f.kind in CHANGES
+        if f.kind in CHANGES and (f.kind != "leak" or _is_given_up(f, given_up))
     ]
     names, ids = _join_classes(examined)
     parts = []
@@ -129,16 +130,29 @@ def turn_boxes(boxes: FloatArray, stored_wh: tuple[int, int], orientation: int) 
     return np.stack([new_x[:, 0], new_y[:, 0], new_x[:, 1], new_y[:, 1]], axis=1)
 
 
-def _choose_copies(findings: Sequence[Finding]) -> set[tuple[str, str]]:
-    """Return split and file of the copies to leave out, of pictures that are there twice."""
-    given_up = set()
+def _is_given_up(leak: Finding, given_up: set[tuple[str, str]]) -> bool:
+    return bool({(leak.split, leak.file), leak.twin} & given_up)
+
+
+def _choose_copies(examined: ExaminedSet, findings: Sequence[Finding]) -> set[tuple[str, str]]:
+    """Return split and file of the copies to leave out, of pictures that are there twice.
+
+    Where a part would lose more than half of its pictures, the split itself is wrong, and the
+    part is left as it is.
+    """
+    given_up: set[tuple[str, str]] = set()
     for finding in findings:
         if finding.kind == "duplicate-picture":
             given_up.add((finding.split, finding.file))
         elif finding.kind == "leak" and finding.twin is not None:
             both = [(finding.split, finding.file), finding.twin]
             given_up.add(min(both, key=lambda place: _GIVEN_UP_FIRST.index(place[0])))
-    return given_up
+    lost = Counter(split for split, _ in given_up)
+    return {
+        (split, file)
+        for split, file in given_up
+        if lost[split] <= _MOST_LOST * len(examined.parts[split].dataset)
+    }
 
 
 def _keep_boxes(dataset: Dataset, kept: BoolArray) -> Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from iouaware.anchors import level_sizes
 from iouaware.config import build_config, read_recipe
 from iouaware.images import resized_hw
@@ -11,6 +13,7 @@ _FLOAT_BYTES = 4
 _LOSS_COPIES = 5
 
 
+@lru_cache(maxsize=64)
 def estimate_step_bytes(
     recipe: str,
     num_classes: int,

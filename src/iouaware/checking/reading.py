@@ -21,45 +21,46 @@ _WORDS = {
 }
 # an error's last part says what to do where it begins with one of these
 _VERBS = ("put", "correct", "take", "write", "replace", "scale", "rename")
+_Pictures = dict[str, tuple[str, int, int]]
 
 
 def find_reading_problems(examined: ExaminedSet) -> list[Finding]:
     """Return a finding for everything that reading would stop at or mend."""
     found = [_to_finding(problem, "", {}, examined) for problem in examined.layout.problems]
     for split, part in examined.parts.items():
-        sizes = _sizes_by_name(part)
+        pictures = _pictures_by_name(part)
         found += [
-            _to_finding(problem, split, sizes, examined) for problem in part.examination.problems
+            _to_finding(problem, split, pictures, examined) for problem in part.examination.problems
         ]
     return found
 
 
 def relative_text(text: str, root: Path) -> str:
     """Take the data set's folder off the paths in a text."""
-    return text.replace(f"{root}/", "")
+    return text.replace(f"{root}/", "").replace(str(root), "the data set")
 
 
-def _sizes_by_name(part: ExaminedPart) -> dict[str, tuple[int, int]]:
-    """Return (width, height) px of pictures by path and by name."""
-    dataset, sizes = part.dataset, {}
+def _pictures_by_name(part: ExaminedPart) -> _Pictures:
+    """Return path, width and height, px, of pictures by their path and by its last part alone."""
+    dataset, pictures = part.dataset, {}
     for index in range(len(dataset)):
         width, height = dataset.image_wh[index].tolist()
-        sizes[dataset.file_name(index).rpartition("/")[2]] = (width, height)
-        sizes[dataset.file_name(index)] = (width, height)
-    return sizes
+        path = dataset.file_name(index)
+        pictures[path.rpartition("/")[2]] = pictures[path] = (path, width, height)
+    return pictures
 
 
 def _to_finding(
-    problem: Problem, split: str, sizes: dict[str, tuple[int, int]], examined: ExaminedSet
+    problem: Problem, split: str, pictures: _Pictures, examined: ExaminedSet
 ) -> Finding:
     kind = KIND_OF_REPAIR.get(problem.kind, problem.kind)
     file, annotation, message = (
         relative_text(text, examined.root)
         for text in (problem.picture, problem.place, problem.message)
     )
+    file, width, height = pictures.get(file, (file, 0, 0))
     advice = KINDS[kind].advice
     if kind in _WORDS:
-        width, height = sizes.get(file, (0, 0))
         message = _WORDS[kind].format(width=width, height=height)
         xywh = examined.format == "coco" and kind == "stuck-out"
         if xywh and _fits_as_corners(problem.box, (width, height)):

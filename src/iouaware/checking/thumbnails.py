@@ -17,12 +17,15 @@ from iouaware.images import read_thumbnail
 
 Decode = Literal["auto", "all", "none"]
 
-# decoded unless told otherwise: about fifteen seconds' worth on two cores
-BUDGET_PX = 2_500_000_000
+# decoded unless told otherwise: about fifteen seconds' worth, JPEGs being read at reduced size
+BUDGET_PX = 4_000_000_000
+_FULL_COST = 4  # a picture of another format takes as long as a JPEG so many times its size
+_JPEG = (".jpg", ".jpeg")
 _SIDE = 24
-# two thumbnails are of one picture where they correlate this much and no cell differs by more
-_CORRELATION = 0.985
-_CELL_DIFFERENCE = 24.0
+# two thumbnails are of one picture where they correlate this much and no cell differs by more,
+# grey levels at the larger contrast: an object that came or went shows in its cells
+_CORRELATION = 0.98
+_CELL_DIFFERENCE = 40.0
 _BLOCK = 2048
 _TAIL = 4096
 _END_MARKS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
@@ -34,7 +37,7 @@ class Thumbnails:
 
     Attributes:
         rows: [D] indices of the pictures that were decoded.
-        pixels: [D, 24, 24, 3] uint8 RGB.
+        pixels: [D, 24, 24] uint8, grey.
         broken: index of a picture -> why it cannot be decoded.
         asked: how many pictures were to be decoded.
     """
@@ -59,7 +62,8 @@ def choose_pictures(
     """
     if decode == "none":
         return []
-    cost = np.cumsum(image_wh.astype(np.int64).prod(axis=1))
+    factor = [1 if path.suffix.lower() in _JPEG else _FULL_COST for path in paths]
+    cost = np.cumsum(image_wh.astype(np.int64).prod(axis=1) * np.array(factor, np.int64))
     if decode == "all" or not len(cost) or cost[-1] <= BUDGET_PX:
         return list(range(len(paths)))
     step = cost[-1] / BUDGET_PX
@@ -90,20 +94,20 @@ def read_thumbnails(paths: Sequence[Path], chosen: Sequence[int]) -> Thumbnails:
         else:
             rows.append(index)
             pixels.append(found)
-    stacked = np.array(pixels, np.uint8).reshape(-1, _SIDE, _SIDE, 3)
+    stacked = np.array(pixels, np.uint8).reshape(-1, _SIDE, _SIDE)
     return Thumbnails(np.array(rows, np.int64), stacked, broken, len(chosen))
 
 
 def find_alike(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
     """Yield pairs of rows whose thumbnails show the same picture, the smaller row first.
 
-    Brightness and contrast may differ, and the picture may have been stored anew or resized. A
-    picture of a single colour is like no other.
+    Brightness, contrast and colour may differ, and the picture may have been stored anew, resized
+    or cut by a pixel or two. A picture of a single colour is like no other.
 
     Args:
-        pixels: [D, side, side, 3] uint8.
+        pixels: [D, side, side] uint8.
     """
-    values = pixels.reshape(len(pixels), -1).astype(np.float32)
+    values = pixels.reshape(len(pixels), pixels.shape[1] * pixels.shape[2]).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     spread = values.std(axis=1, keepdims=True)  # [D, 1], grey levels
     plain = spread[:, 0] < 1

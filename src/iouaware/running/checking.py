@@ -10,7 +10,7 @@ from pathlib import Path
 
 from iouaware.checking.check import check_data
 from iouaware.checking.findings import CheckReport
-from iouaware.checking.fixing import CHANGES, correct, write_corrected
+from iouaware.checking.fixing import correct, write_corrected
 from iouaware.checking.sheet import write_sheet
 from iouaware.checking.telling import report_lines
 from iouaware.checking.thumbnails import Decode
@@ -42,7 +42,7 @@ def check(
         fix: a new folder for a corrected copy; ``changes.json`` in it lists what was changed.
         sheet: a picture file for a contact sheet of drawn boxes, findings first.
         images: where the pictures are, to be found by name.
-        decode: ``all`` pictures, ``none`` (headers alone), or ``auto``: all up to 2,500 million
+        decode: ``all`` pictures, ``none`` (headers alone), or ``auto``: all up to 4,000 million
             pixels, of larger sets an evenly spread share and every file without an end mark.
         say: takes each line meant for the user; Python's logging by default.
 
@@ -95,10 +95,11 @@ def _claim(out: Path, examined: ExaminedSet) -> Path:
 def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:
     """Write the copy aside and move it as a whole; return the line about it."""
     parts, changes = correct(examined, report.findings)
+    done = {(change.kind, change.split, change.file) for change in changes}
     left = [
         finding.result()
         for finding in report.findings
-        if finding.severity != "note" and finding.kind not in CHANGES
+        if finding.severity != "note" and (finding.kind, finding.split, finding.file) not in done
     ]
     with tempfile.TemporaryDirectory(prefix=".fixing-", dir=out.parent) as scratch:
         written = Path(scratch, "written")
