@@ -34,6 +34,6 @@ def part(
     return ExaminedPart(builder.build(), examination)
 
 
-def examined(form: str = "coco", **parts: ExaminedPart) -> ExaminedSet:
+def examined(**parts: ExaminedPart) -> ExaminedSet:
     """Put splits together."""
-    return ExaminedSet(form, "here", ROOT, parts, Examination(), ())
+    return ExaminedSet("coco", "here", ROOT, parts, Examination(), ())

@@ -99,10 +99,12 @@ class DrawnSet:
             self.change_json(self.split_of(picture), lambda c: _put_coco(c, picture.name, rows))
         elif self.form == "voc":
             tree = SafeElementTree.parse(self.text(picture))
+            root = tree.getroot()
+            assert root is not None
             for one in tree.findall("object"):
-                tree.getroot().remove(one)
+                root.remove(one)
             for name, x1, y1, x2, y2 in rows:
-                one = ElementTree.SubElement(tree.getroot(), "object")
+                one = ElementTree.SubElement(root, "object")
                 ElementTree.SubElement(one, "name").text = name
                 box = ElementTree.SubElement(one, "bndbox")
                 corners = (("xmin", x1 + 1), ("ymin", y1 + 1), ("xmax", x2), ("ymax", y2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from iouaware.checking.boxes import find_box_problems, repeated_boxes
 from tests.checking.numbers import examined, part
 
@@ -9,7 +11,7 @@ BOX = (10.0, 10.0, 50.0, 40.0)
 OTHER = (100.0, 10.0, 150.0, 60.0)
 
 
-def kinds(*pictures: list[tuple[int, tuple[float, ...]]], ignored: bool = False) -> list[str]:
+def kinds(*pictures: Sequence[tuple[int, tuple[float, ...]]], ignored: bool = False) -> list[str]:
     found = find_box_problems(examined(train=part("train", pictures, ignored=ignored)))
     return [finding.kind for finding in found]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_p11_a_turn_that_the_annotations_follow_is_a_note(spoilable: Spoilable) 
     picture = drawn.full("train")[0]
     turn(picture, 6)
 
-    def swap(content: dict) -> None:  # type: ignore[type-arg]
+    def swap(content: dict[str, Any]) -> None:
         image = next(one for one in content["images"] if one["file_name"] == picture.name)
         image["width"], image["height"] = image["height"], image["width"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from iouaware.checking.boxes import find_box_problems
@@ -28,7 +29,7 @@ def test_findings_come_first_and_in_red(spoilable: Spoilable, tmp_path: Path) ->
     with_red, without = (np.array(Image.open(tmp_path / name)) for name in ("a.png", "b.png"))
     tile = slice(0, 340), slice(0, 330)  # the first one
 
-    def red(image: np.ndarray) -> int:  # type: ignore[type-arg]
+    def red(image: NDArray[np.uint8]) -> int:
         return int(((image[..., 0] > 180) & (image[..., 1:] < 60).all(axis=-1)).sum())
 
     assert red(with_red[tile]) > red(without[tile]) + 50
