@@ -384,7 +384,7 @@ DEFECTS = (
     Defect("a truncated picture", frozenset({"unreadable-picture"}), _truncate),
     Defect("a picture twice", frozenset({"duplicate-picture"}), _copy("train")),
     Defect("a leak", frozenset({"leak"}), _copy("val")),
-    Defect("a near leak", frozenset({"near-leak"}), _copy("val", 0.8)),
+    Defect("a near leak", frozenset({"near-leak"}), _copy("val", 0.75)),
     Defect("boxes drawn before a turn", frozenset({"drawn-before-turn", "turned-picture"}),
            _turn(6)),
     Defect("a picture on its head", frozenset({"turned-picture"}), _turn(3)),

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
 
 from iouaware.data.examination import Examination, StoredPicture, noting
 from iouaware.errors import DatasetError
@@ -63,21 +64,22 @@ class PictureFinder:
         Raises:
             DatasetError: there is no such picture, or several equally good ones.
         """
-        posix = name.replace("\\", "/")
-        last = posix.rpartition("/")[2]
-        for tail in dict.fromkeys((posix, last)):
+        spellings = _spell(name)
+        lasts = [spelling.rpartition("/")[2] for spelling in spellings]
+        for tail in dict.fromkeys((*spellings, *lasts)):
             for folder in self._folders:
                 path = folder / tail
                 if tail and path.is_file():
                     return path
-        path_found = self._search(self._by_name, last, lambda path: path.name, where)
-        if path_found is None:
-            places = ", ".join(str(folder) for folder in [*self._folders[:3], self._tree])
-            raise DatasetError(
-                f"{where}: no picture {name!r} in {places} or below; put it there, or say where "
-                "the pictures are with --images DIR"
-            )
-        return path_found
+        for last in dict.fromkeys(lasts):
+            path_found = self._search(self._by_name, last, lambda path: path.name, where)
+            if path_found is not None:
+                return path_found
+        places = ", ".join(dict.fromkeys(map(str, [*self._folders[:3], self._tree])))
+        raise DatasetError(
+            f"{where}: no picture {name!r} in {places} or below; put it there, or say where "
+            "the pictures are with --images DIR"
+        )
 
     def find_stem(self, stem: str, where: str) -> Path | None:
         """Return the picture of this name without its suffix, or None.
@@ -117,6 +119,13 @@ class PictureFinder:
     @cached_property
     def _pictures(self) -> list[Path]:
         return list_pictures(self._tree)
+
+
+def _spell(name: str) -> list[str]:
+    """Return the paths that a name may mean: as it stands, and as Label Studio's address."""
+    posix = name.replace("\\", "/")
+    address = unquote(posix.rpartition("?d=")[2]).replace("\\", "/")
+    return list(dict.fromkeys((posix, address)))
 
 
 def _index(pictures: list[Path], part: Callable[[Path], str]) -> dict[str, list[Path]]:
