@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from iouaware.checking.findings import (
@@ -55,3 +58,11 @@ def test_json_counts_all_and_lists_some() -> None:
     assert [row["message"] for row in values["findings"]] == ["0", "1"]
     assert values["findings"][0]["advice"] == KINDS["leak"].advice
     assert (values["ok"], values["counts"]["error"]) == (False, 5)
+
+
+def test_the_guide_names_every_kind_with_its_grade() -> None:
+    page = Path(__file__).parents[2] / "docs" / "checking.md"
+    sections = page.read_text("utf-8").split("\n### ")[1:]
+    for section, severity in zip(sections, SEVERITIES, strict=True):
+        listed = set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE))
+        assert listed == {name for name, kind in KINDS.items() if kind.severity == severity}

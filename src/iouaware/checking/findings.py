@@ -111,7 +111,7 @@ KINDS = _table(
     ("two-classes", "warning", "equal boxes of two classes", "keep the right one"),
     ("sliver", "note", "boxes thinner than 2 px", "see that they are no slips of the hand"),
     ("crowded", "note", "pictures with more than 100 boxes", "expect no recall above 100 "
-     "detections a picture: cut the picture into tiles, or raise --inference.detections"),
+     "detections a picture: cut the picture into tiles, or raise --inference.max_detections"),
     ("uncovered", "note", "classes whose objects meet no anchor", "train at the size named"),
     ("no-area-given", "note", "annotations without an area", "nothing: the box's own is taken"),
     ("no-crowd-given", "note", "annotations without iscrowd", "nothing: 0 is taken"),
