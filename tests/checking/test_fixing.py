@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
 
 from iouaware.checking.check import check_data
-from iouaware.checking.fixing import turn_boxes
 from iouaware.data.examining import examine
 from iouaware.data.layouts import read_splits
 from iouaware.errors import ConfigError
@@ -52,23 +50,6 @@ def plant(drawn: DrawnSet, *names: str) -> list[Path]:
         if drawn.form in BY_NAME[name].forms:
             BY_NAME[name].plant(drawn, picture)
     return pictures
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_turn_with_their_picture(orientation: int) -> None:
-    # a white block in a black picture, stored; what a viewer shows says where it goes
-    stored = Image.new("L", (30, 20))
-    stored.paste(255, (4, 3, 11, 7))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored.info["exif"] = exif.tobytes()
-    stored.getexif()[0x0112] = orientation
-    shown = np.asarray(ImageOps.exif_transpose(stored))
-    rows, columns = np.nonzero(shown)
-    expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-    turned = turn_boxes(np.array([[4, 3, 11, 7]], np.float32), (30, 20), orientation)
-    assert turned.tolist() == [expected]
-    assert turn_boxes(np.zeros((0, 4), np.float32), (30, 20), orientation).shape == (0, 4)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -12,11 +12,12 @@ import numpy as np
 from iouaware.boxes import box_area
 from iouaware.checking.boxes import repeated_boxes
 from iouaware.checking.findings import Finding
+from iouaware.checking.turns import turn_boxes
 from iouaware.data.dataset import Dataset
 from iouaware.data.examination import StoredPicture
 from iouaware.data.examining import ExaminedSet
 from iouaware.data.writers import WRITERS
-from iouaware.structures import BoolArray, FloatArray
+from iouaware.structures import BoolArray
 
 # what becomes of each kind of finding in the copy; reading has mended some already
 CHANGES = {
@@ -74,6 +75,7 @@ def correct(
         doubled objects and all notes of advice are left to the user.
     """
     broken = {f.file for f in findings if f.kind == "unreadable-picture"}
+    turned = {(f.split, f.file) for f in findings if f.kind == "drawn-before-turn"}
     given_up = _choose_copies(examined, findings)
     changes = [
         Change(f.kind, f.split, f.file, f.annotation, f.message, CHANGES[f.kind])
@@ -84,7 +86,7 @@ def correct(
     parts = []
     for split, part in examined.parts.items():
         dataset = _keep_boxes(part.dataset, ~repeated_boxes(examined, split))
-        dataset, kept, told = _fit_pictures(dataset, part.examination.stored, split)
+        dataset, kept, told = _fit_pictures(dataset, part.examination.stored, split, turned)
         changes += told
         for index in range(len(dataset)):
             name = dataset.file_name(index)
@@ -104,30 +106,6 @@ def write_corrected(parts: Sequence[Dataset], folder: Path) -> None:
     """
     filled = [part for part in parts if len(part)]
     WRITERS[parts[0].format](filled, folder)
-
-
-def turn_boxes(boxes: FloatArray, stored_wh: tuple[int, int], orientation: int) -> FloatArray:
-    """Turn boxes with their picture, [N, 4] px as stored -> [N, 4] px as shown.
-
-    Args:
-        boxes: x1 y1 x2 y2.
-        stored_wh: (width, height) px of the picture before its turn.
-        orientation: EXIF's, 1 to 8.
-    """
-    x, y = boxes[:, 0::2], boxes[:, 1::2]  # [N, 2] each
-    width, height = stored_wh
-    from_right, from_bottom = width - x[:, ::-1], height - y[:, ::-1]
-    new_x, new_y = {
-        1: (x, y),
-        2: (from_right, y),
-        3: (from_right, from_bottom),
-        4: (x, from_bottom),
-        5: (y, x),
-        6: (from_bottom, x),
-        7: (from_bottom, from_right),
-        8: (y, from_right),
-    }[orientation]
-    return np.stack([new_x[:, 0], new_y[:, 0], new_x[:, 1], new_y[:, 1]], axis=1)
 
 
 def _is_given_up(leak: Finding, given_up: set[tuple[str, str]]) -> bool:
@@ -169,9 +147,18 @@ def _keep_boxes(dataset: Dataset, kept: BoolArray) -> Dataset:
 
 
 def _fit_pictures(
-    dataset: Dataset, stored: dict[Path, StoredPicture], split: str
+    dataset: Dataset,
+    stored: dict[Path, StoredPicture],
+    split: str,
+    turned: set[tuple[str, str]],
 ) -> tuple[Dataset, BoolArray, list[Change]]:
-    """Turn or scale the boxes of pictures whose annotations are for another size.
+    """Turn or scale the boxes of pictures whose annotations are for another version of them.
+
+    Args:
+        dataset: one part.
+        stored: path -> how the file has the picture, where that differs.
+        split: name of the part.
+        turned: split and file of pictures whose boxes were drawn before their EXIF turn.
 
     Returns:
         The set, a mask [I] of the pictures that fit now, and the changes.
@@ -181,16 +168,20 @@ def _fit_pictures(
     changes = []
     for index in range(len(dataset)):
         picture = stored.get(dataset.record(index).path)
-        if picture is None or picture.declared_wh in (None, picture.shown_wh):
+        name = dataset.file_name(index)
+        before = (split, name) in turned
+        if picture is None or (not before and picture.declared_wh in (None, picture.shown_wh)):
             continue
         rows = slice(int(dataset.offsets[index]), int(dataset.offsets[index + 1]))
         declared_wh = tuple(image_wh[index].tolist())
         image_wh[index] = picture.shown_wh
-        name, kind = dataset.file_name(index), "other-size"
+        kind = "drawn-before-turn" if before else "other-size"
         x_scale, y_scale = (picture.shown_wh[side] / declared_wh[side] for side in (0, 1))
-        if declared_wh == picture.stored_wh:
-            boxes[rows] = turn_boxes(boxes[rows], picture.stored_wh, picture.orientation)
-            kind, change = "drawn-before-turn", "boxes turned with the picture"
+        if before:  # in shares of the picture, which are the same in every frame
+            shares = boxes[rows] / np.tile(dataset.image_wh[index], 2).astype(np.float32)
+            shown = np.array(picture.shown_wh * 2, np.float32)
+            boxes[rows] = turn_boxes(shares, (1, 1), picture.orientation) * shown
+            change = "boxes turned with the picture"
         elif abs(x_scale / y_scale - 1) <= _SAME_SCALE:
             boxes[rows] *= np.array([x_scale, y_scale] * 2, np.float32)
             areas[rows] *= x_scale * y_scale

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from iouaware.checking.findings import Finding, find
 from iouaware.checking.reading import relative_text
 from iouaware.checking.thumbnails import Decode, choose_pictures, find_alike, read_thumbnails
+from iouaware.checking.turns import find_turned
 from iouaware.data.examining import ExaminedSet
 from iouaware.data.pictures import map_threads
 from iouaware.data.splitting import hash_file
 from iouaware.errors import DatasetError
 
-_SIDEWAYS = (5, 6, 7, 8)
 # where more of the pictures have a double, they are frames of one scene rather than copies
 _ALIKE_SHARE = 0.2
 
@@ -73,7 +73,7 @@ def find_picture_problems(
     pictures = list_examined(examined)
     chosen = choose_pictures(pictures.paths, pictures.image_wh, decode)
     thumbnails = read_thumbnails(pictures.paths, chosen)
-    found = list(_find_turned(examined))
+    found = find_turned(examined)
     for index, message in thumbnails.broken.items():
         message = relative_text(message, examined.root).removeprefix(f"{pictures.names[index]}: ")
         found.append(
@@ -156,26 +156,6 @@ def _tell_alike(pictures: PictureList, pairs: Sequence[tuple[int, int]]) -> Iter
         message += f" in {pictures.splits[first]}" if leak else ""
         kind = "near-leak" if leak else "near-duplicate-picture"
         yield _about(pictures, second, kind, message, first)
-
-
-def _find_turned(examined: ExaminedSet) -> Iterator[Finding]:
-    """Tell pictures with an EXIF turn by whether the annotations show that they know of it."""
-    for split, part in examined.parts.items():
-        for path, stored in part.examination.stored.items():
-            known = stored.declared_wh
-            if stored.orientation == 1 or (known is not None and known != stored.shown_wh):
-                continue  # not turned, or told while reading
-            sideways = stored.orientation in _SIDEWAYS
-            shows = sideways and known is not None and stored.stored_wh != stored.shown_wh
-            turned = f"EXIF orientation {stored.orientation} turns the picture"
-            if shows:
-                width, height = stored.shown_wh
-                message = f"{turned}, and the annotations say {width} x {height}, after the turn"
-            else:
-                message = f"{turned}; whether its boxes were drawn before or after cannot be told"
-            kind = "turn-followed" if shows else "turned-picture"
-            file = relative_text(str(path), examined.root)
-            yield find(kind, message, split=split, file=file)
 
 
 def _about(pictures: PictureList, index: int, kind: str, message: str, other: int) -> Finding:
