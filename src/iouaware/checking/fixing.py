@@ -178,7 +178,7 @@ def _fit_pictures(
         kind = "drawn-before-turn" if before else "other-size"
         x_scale, y_scale = (picture.shown_wh[side] / declared_wh[side] for side in (0, 1))
         if before:  # in shares of the picture, which are the same in every frame
-            shares = boxes[rows] / np.tile(dataset.image_wh[index], 2).astype(np.float32)
+            shares = np.asarray(boxes[rows] / np.tile(dataset.image_wh[index], 2), np.float32)
             shown = np.array(picture.shown_wh * 2, np.float32)
             boxes[rows] = turn_boxes(shares, (1, 1), picture.orientation) * shown
             change = "boxes turned with the picture"
