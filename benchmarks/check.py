@@ -32,6 +32,8 @@ RESULT = Path(__file__).parent / "results" / "check.json"
 IMAGE_WH = (640, 480)
 SCENES = 40
 BOXES = 8
+# corners of cells that boxes stay in, so that none is on another
+CELLS = np.array([(160 * (place % 4), 240 * (place // 4)) for place in range(BOXES)])
 
 
 def main() -> None:
@@ -79,8 +81,8 @@ def draw_many(folder: Path, images: int) -> Path:
         pattern = np.kron(blocks, np.ones((80, 80, 1), np.uint8))
         name = f"{index:06d}.jpg"
         Image.fromarray((tile // 2 + pattern // 2).astype(np.uint8)).save(drawn / name, quality=90)
-        corner = random.integers(0, 300, (BOXES, 2))
-        boxes = np.concatenate([corner, corner + random.integers(40, 170, (BOXES, 2))], axis=1)
+        corner = CELLS + random.integers(0, 40, (BOXES, 2))
+        boxes = np.concatenate([corner, corner + random.integers(40, 110, (BOXES, 2))], axis=1)
         labels = random.integers(0, len(CLASS_NAMES), BOXES)
         builders[index % 5 == 0].add_image(name, *IMAGE_WH, boxes, labels)
     written = folder / "data"

@@ -95,7 +95,7 @@ def read_thumbnail(path: Path, side: int) -> ImageArray:
     try:
         with Image.open(path) as image:
             if image.format == "JPEG" and image.mode in ("RGB", "L"):
-                image.draft(image.mode, (4 * side, 4 * side))
+                image.draft("L", (4 * side, 4 * side))  # its brightness is stored by itself
                 rgb = _image_to_rgb(image, _orientation(image))
             else:
                 rgb = read_image(path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,12 @@ def find_uncovered(
         return [], {}
     size = choose_image_size(dataset, geometry).size if image_size is None else image_size
     objects = ~dataset.ignored
-    sizes: dict[ImageSize, FloatArray] = {
-        side: best_anchor_ious(dataset, side, geometry)
-        for side in dict.fromkeys((size, *SIZES, *_LARGER))
-    }
-    best = sizes[size]
+
+    @cache
+    def best_at(side: ImageSize) -> FloatArray:
+        return best_anchor_ious(dataset, side, geometry)
+
+    best = best_at(size)
     side_px = np.sqrt((dataset.boxes[:, 2:] - dataset.boxes[:, :2]).prod(axis=1))  # [T] px
     facts = {
         "image_size": size,
@@ -70,13 +72,13 @@ def find_uncovered(
             name: _share(best, objects & (dataset.labels == label))
             for label, name in enumerate(dataset.class_names)
         },
-        "by_image_size": {str(side): _share(ious, objects) for side, ious in sizes.items()},
+        "by_image_size": {str(side): _share(best_at(side), objects) for side in SIZES},
     }
     found = []
     for label in range(len(dataset.class_names)):
         rows = objects & (dataset.labels == label)
         if rows.any() and (best[rows] >= MATCH_IOU).mean() < ENOUGH:
-            found.append(_tell_class(examined, split, label, rows, size, sizes))
+            found.append(_tell_class(examined, split, label, rows, size, best_at))
     return found, facts
 
 
@@ -91,11 +93,11 @@ def _tell_class(
     label: int,
     rows: BoolArray,
     size: ImageSize,
-    sizes: dict[ImageSize, FloatArray],
+    best_at: Callable[[ImageSize], FloatArray],
 ) -> Finding:
     """Say how many objects of a class meet no anchor, name the worst, and what would help."""
     part = examined.parts[split]
-    dataset, best = part.dataset, sizes[size]
+    dataset, best = part.dataset, best_at(size)
     missed = rows & (best < MATCH_IOU)
     worst = int(np.flatnonzero(missed)[best[missed].argmin()])
     text = f"{size} px" if isinstance(size, int) else f"{size[0]} x {size[1]} px"
@@ -104,7 +106,14 @@ def _tell_class(
         f"anchor at IoU {MATCH_IOU} at {text}; the worst, IoU {best[worst]:.2f}, is "
         f"{box_text(tuple(dataset.boxes[worst].tolist()))}"
     )
-    helps = next(_sizes_that_help(rows, sizes), None)
+    helps = next(
+        (
+            side
+            for side in (*SIZES, *_LARGER)
+            if (best_at(side)[rows] >= MATCH_IOU).mean() >= ENOUGH
+        ),
+        None,
+    )
     image = int(picture_of_box(examined, split, np.array([worst]))[0])
     return find(
         "uncovered",
@@ -116,12 +125,6 @@ def _tell_class(
         if helps
         else _name_anchors(examined, split, missed, size),
     )
-
-
-def _sizes_that_help(rows: BoolArray, sizes: dict[ImageSize, FloatArray]) -> Iterator[int]:
-    for side in (*SIZES, *_LARGER):
-        if (sizes[side][rows] >= MATCH_IOU).mean() >= ENOUGH:
-            yield side
 
 
 def _name_anchors(examined: ExaminedSet, split: str, missed: BoolArray, size: ImageSize) -> str:
