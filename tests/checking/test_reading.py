@@ -64,3 +64,14 @@ def test_the_words_of_an_error_are_parted_into_found_and_to_do(spoilable: Spoila
 
 def test_a_clean_set_has_none(spoilable: Spoilable) -> None:
     assert look(spoilable("coco").folder) == []
+
+
+def test_a_part_that_is_no_json_names_its_file_and_the_others_are_read(
+    spoilable: Spoilable,
+) -> None:
+    drawn = spoilable("coco")
+    drawn.json("val").write_text('{"images": [], "annotations": "categories"')
+    (found,) = look(drawn.folder)
+    assert (found.kind, found.file) == ("unreadable-file", "annotations/val.json")
+    assert found.message.startswith("not valid JSON (")
+    assert list(examine(drawn.folder).parts) == ["train"]

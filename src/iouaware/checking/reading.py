@@ -58,6 +58,9 @@ def _to_finding(
         relative_text(text, examined.root)
         for text in (problem.picture, problem.place, problem.message)
     )
+    head, _, rest = message.partition(": ")
+    if not file and not annotation and rest and (examined.root / head).is_file():
+        file, message = head, rest  # an error about a whole file begins with its name
     file, width, height = pictures.get(file, (file, 0, 0))
     advice = KINDS[kind].advice
     if kind in _WORDS:
