@@ -110,14 +110,13 @@ def find_alike(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
     values = pixels.reshape(len(pixels), pixels.shape[1] * pixels.shape[2]).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     spread = values.std(axis=1, keepdims=True)  # [D, 1], grey levels
-    plain = spread[:, 0] < 1
-    values /= np.where(spread < 1, 1, spread)
+    values /= np.maximum(spread, 1)  # so that a plain picture correlates with none
     length = values.shape[1]
     for start in range(0, len(values), _BLOCK):
         rows = values[start : start + _BLOCK]
         correlation = rows @ values[start:].T / length  # [block, D - start]
         for first, second in np.argwhere(correlation >= _CORRELATION).tolist():
-            if second <= first or plain[start + first] or plain[start + second]:
+            if second <= first:
                 continue
             gap = np.abs(values[start + first] - values[start + second]).max()
             larger = float(max(spread[start + first, 0], spread[start + second, 0]))
