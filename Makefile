@@ -37,7 +37,7 @@ test-slow: setup ## the tests that take minutes
 check: lint test ## all that must hold before a commit; changes no file
 
 bench: setup ## measure against the peers, write benchmarks/results, render the tables
-	for name in training profile_step inference sizes postprocess memory evaluator sweep; do \
+	for name in training profile_step inference sizes postprocess memory evaluator sweep check; do \
 	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/render.py
 

@@ -19,7 +19,7 @@ LAYERS = [  # a module imports from its own layer and from those before it
     {"training"},
     {"reporting", "exporting", "checking", "serving"},
     {"run", "running", "runtime", "demo"},
-    {"cli", "commands", "train_command", "options", "export_command", "__main__"},
+    {"cli", "commands", "train_command", "options", "export_command", "check_command", "__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 TORCH_FOLDERS = ("model/", "training/", "exporting/")

@@ -41,7 +41,7 @@ def test_the_overview_lists_every_command_in_groups(given: list[str], capsys: Ca
 def test_commands_are_those_of_this_version() -> None:
     assert set(COMMANDS) == {
         "train", "evaluate", "sweep", "predict", "report", "synthesize", "demo", "adopt",
-        "export",
+        "export", "check",
     }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_help_needs_no_torch() -> None:
     code = """
 import sys
 from iouaware.cli import main
-for name in ("train", "evaluate", "sweep", "predict", "report", "synthesize", "demo", "adopt"):
+for name in "train evaluate sweep predict report synthesize demo adopt check".split():
     main([name, "--help"])
 found = [m for m in ("torch", "timm", "matplotlib", "hotcoco", "PIL") if m in sys.modules]
 print(found, file=sys.stderr)
@@ -93,6 +93,9 @@ def test_the_version_is_told(capsys: Captured) -> None:
         (["report", "latest"], "latest: no folder under"),
         (["predict", "latest", "a.jpg", "--alpha", "2"], "--alpha 2: expected"),
         (["synthesize", "d", "--images", "1"], "--images 1: expected"),
+        (["check", "nowhere"], "nowhere: no such file or folder; expected a data set"),
+        (["check", ".", "--with", "nothing"], "nothing: no such run"),
+        (["check", ".", "--decode", "some"], "--decode some: expected one of auto, all, none"),
         (["synthesize", ".", "--format", "csv"], "expected one of coco, voc, yolo"),
     ],
 )

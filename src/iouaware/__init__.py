@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from iouaware.checking.findings import CheckReport
     from iouaware.config import Config, read_config
     from iouaware.data.synthetic import synthesize
     from iouaware.errors import (
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from iouaware.inference.predictor import Predictor, load
     from iouaware.inference.scoring import fuse_scores
     from iouaware.run import Run
+    from iouaware.running.checking import check
     from iouaware.running.training import train
 
 _HOMES = {
+    "CheckReport": "checking.findings",
     "CheckpointError": "errors",
     "Config": "config",
     "ConfigError": "errors",
@@ -50,6 +53,7 @@ _HOMES = {
     "Predictor": "inference.predictor",
     "Run": "run",
     "TrainingError": "errors",
+    "check": "running.checking",
     "fuse_scores": "inference.scoring",
     "load": "inference.predictor",
     "read_config": "config",
@@ -58,6 +62,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CheckReport",
     "CheckpointError",
     "Config",
     "ConfigError",
@@ -70,6 +75,7 @@ __all__ = [
     "Predictor",
     "Run",
     "TrainingError",
+    "check",
     "fuse_scores",
     "load",
     "read_config",

@@ -79,7 +79,7 @@ def _run(given: list[str]) -> int:
     result = command.run(options, _say)
     if options.get("json") and _is_first():
         print(json.dumps(result, ensure_ascii=False))
-    return 0
+    return FOUND_WRONG if command.found_wrong(result) else 0
 
 
 def overview() -> str:

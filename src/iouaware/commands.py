@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 from pydantic import Field
 
+from iouaware.check_command import add_check, run_check
 from iouaware.config import Precision
 from iouaware.export_command import add_export, run_export
 from iouaware.options import ALPHA_HELP, Count, Share, add_machine, given
@@ -34,6 +35,7 @@ class Command:
         add_options: adds them to a parser; looks at the arguments for ``--config``.
         run: does the work; returns what ``--json`` prints.
         computes: whether it needs torch, and so its threads and the allocator set.
+        found_wrong: tells from the result whether a check found something wrong.
     """
 
     group: str
@@ -42,6 +44,7 @@ class Command:
     add_options: Callable[[ArgumentParser, Sequence[str]], None]
     run: Callable[[Namespace, Say], Result]
     computes: bool = True
+    found_wrong: Callable[[Result], bool] = lambda result: False
 
 
 def _add_precision(parser: ArgumentParser) -> None:
@@ -220,6 +223,14 @@ COMMANDS = {
         "[--image-size N|dynamic] [--out FILE]",
         add_export,
         run_export,
+    ),
+    "check": Command(
+        "data",
+        "find what is wrong with a data set: boxes, classes, pictures, leaks",
+        "DATA [--with RUN] [--fix OUT] [--sheet FILE] [--images DIR] [--decode auto|all|none]",
+        add_check,
+        run_check,
+        found_wrong=lambda result: not result["ok"],
     ),
     "synthesize": Command(
         "data",

@@ -83,6 +83,28 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> ImageArray:
         return image_array
 
 
+def read_thumbnail(path: Path, side: int) -> ImageArray:
+    """Read all of a picture at a low resolution in grey, [side, side] uint8, made a square.
+
+    A JPEG is decoded at a fraction of its size, several times as fast; what is cut off or broken
+    is found all the same.
+
+    Raises:
+        DatasetError: as ``read_image``.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.format == "JPEG" and image.mode in ("RGB", "L"):
+                image.draft("L", (4 * side, 4 * side))  # its brightness is stored by itself
+                rgb = _image_to_rgb(image, _orientation(image))
+            else:
+                rgb = read_image(path)
+    except _UNREADABLE:
+        rgb = read_image(path)  # which knows what can be saved
+    small = Image.fromarray(rgb).resize((side, side), Image.Resampling.BOX)
+    return np.asarray(small.convert("L"))
+
+
 def read_image_size(path: Path) -> tuple[int, int]:
     """Return (width, height) of a picture as shown, from its header alone.
 

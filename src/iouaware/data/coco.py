@@ -12,7 +12,8 @@ import numpy as np
 
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
-from iouaware.data.mending import Mended
+from iouaware.data.examination import Examination, noting
+from iouaware.data.mending import NO_CROWD_GIVEN, ROTATED, Mended
 from iouaware.data.pictures import PictureFinder, read_shown_sizes
 from iouaware.data.rotation import enclosing_box
 from iouaware.errors import DatasetError
@@ -28,6 +29,7 @@ def read_coco(
     split: str,
     classes: ClassList | None = None,
     strict: bool = False,
+    examination: Examination | None = None,
 ) -> Dataset:
     """Read one COCO file.
 
@@ -42,6 +44,7 @@ def read_coco(
         classes: the training data's, which these are mapped onto by name; the file's own, in its
             order, where left out.
         strict: whether a repair is an error.
+        examination: notes what would be raised, where the data are examined.
 
     Raises:
         DatasetError: the file or an annotation cannot be used, or a picture cannot be found.
@@ -51,27 +54,36 @@ def read_coco(
     classes = classes or own
     labels = classes.labels_of(own.names, str(annotations))
     label_of_id = {id_: labels[name] for id_, name in zip(own.ids, own.names, strict=True)}
-    by_image = _group_by_image(content, annotations)
-    images = content["images"]
-    paths, declared = [], []
-    for position, image in enumerate(images):
+    by_image = _group_by_image(content, annotations, examination)
+    images, paths, declared = [], [], []
+    for position, image in enumerate(content["images"]):
         where = f"{annotations} image {image.get('id', position)}"
-        paths.append(finder.find(_file_name(image, where), where))
-        declared.append(_declared_size(image, where))
-    builder = DatasetBuilder("coco", root, split, classes.names, classes.ids, strict, "xywh")
-    sizes = read_shown_sizes(paths, declared)
-    for image, path, (width, height) in zip(images, paths, sizes, strict=True):
-        rows = by_image[image["id"]]
-        names = [_name(annotations, row, position) for position, row in rows]
-        boxes, wanted, crowd, areas = [], [], [], []
-        for name, (_, row) in zip(names, rows, strict=True):
-            boxes.append(_read_box(row, name, builder.mended, path.name))
-            wanted.append(_label(row, label_of_id, own, name))
-            if "iscrowd" not in row:
-                builder.mended.add("missing iscrowd read as 0", path.name, name)
-            crowd.append(bool(row.get("iscrowd")) or bool(row.get("ignore")))
-            areas.append(_read_area(row, name))
-        builder.add_image(path, width, height, boxes, wanted, crowd, areas, names.__getitem__)
+        with noting(examination, "missing-picture", str(image.get("file_name", "")), where):
+            size = _declared_size(image, where)
+            paths.append(finder.find(_file_name(image, where), where))
+            images.append(image)
+            declared.append(size)
+    builder = DatasetBuilder(
+        "coco", root, split, classes.names, classes.ids, strict, "xywh", examination
+    )
+    sizes = read_shown_sizes(paths, declared, examination)
+    for image, path, wh in zip(images, paths, sizes, strict=True):
+        if wh is None:
+            continue
+        rows = by_image.pop(image["id"], [])
+        boxes, wanted, crowd, areas, names = [], [], [], [], []
+        for place, row in rows:
+            name = _name(annotations, row, place)
+            with noting(examination, "unreadable-box", path, name):
+                box = _read_box(row, name, builder.mended, path.name)
+                area = _read_area(row, name)
+                with noting(examination, "unknown-class", path, name):
+                    wanted.append(_label(row, label_of_id, own, name))
+                    boxes.append(box)
+                    areas.append(area)
+                    names.append(name)
+                    crowd.append(_read_crowd(row, name, builder.mended, path.name))
+        builder.add_image(path, *wh, boxes, wanted, crowd, areas, names.__getitem__)
     return builder.build()
 
 
@@ -141,7 +153,7 @@ def _without_phantom(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _group_by_image(
-    content: dict[str, Any], annotations: Path
+    content: dict[str, Any], annotations: Path, examination: Examination | None
 ) -> dict[Any, list[tuple[int, dict[str, Any]]]]:
     """Sort annotations to their images, each with its place in the file."""
     ids = [image.get("id") for image in content["images"]]
@@ -149,15 +161,21 @@ def _group_by_image(
         raise DatasetError(f"{annotations}: an image has no id; expected a number")
     double = _first_double(ids)
     if double is not None:
-        raise DatasetError(f"{annotations}: two images have the id {double!r}; expected one each")
+        with noting(examination, "double-image-id", "", annotations):
+            raise DatasetError(
+                f"{annotations}: two images have the id {double!r}; expected one each"
+            )
     grouped: dict[Any, list[tuple[int, dict[str, Any]]]] = {id_: [] for id_ in ids}
     for position, row in enumerate(content["annotations"]):
         image_id = row.get("image_id")
         if not isinstance(image_id, int | str) or image_id not in grouped:
-            raise DatasetError(
-                f"{_name(annotations, row, position)}: image_id is {image_id!r}, expected the id "
-                "of one of the images in the file"
-            )
+            name = _name(annotations, row, position)
+            with noting(examination, "unknown-picture", "", name):
+                raise DatasetError(
+                    f"{name}: image_id is {image_id!r}, expected the id of one of the images in "
+                    "the file"
+                )
+            continue
         grouped[image_id].append((position, row))
     return grouped
 
@@ -206,9 +224,15 @@ def _read_box(row: dict[str, Any], name: str, mended: Mended, file: str) -> list
     corners = [x, y, x + width, y + height]
     if degrees % 360 == 0:
         return corners
-    mended.add("rotated boxes replaced by the box around them", file, name)
+    mended.add(ROTATED, file, name)
     x1, y1, x2, y2 = enclosing_box(np.array(corners, np.float64), degrees).tolist()
     return [x1, y1, x2, y2]
+
+
+def _read_crowd(row: dict[str, Any], name: str, mended: Mended, file: str) -> bool:
+    if "iscrowd" not in row:
+        mended.add(NO_CROWD_GIVEN, file, name)
+    return bool(row.get("iscrowd")) or bool(row.get("ignore"))
 
 
 def _read_area(row: dict[str, Any], name: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from iouaware.data.examination import Examination
 from iouaware.data.parts import ALL, SPLIT_ALIASES, CocoPart, Layout, split_folders, split_of
 from iouaware.data.pictures import PictureFinder
 
@@ -11,12 +12,15 @@ from iouaware.data.pictures import PictureFinder
 _OTHER_TASKS = ("captions", "keypoints", "panoptic", "stuff", "image_info")
 
 
-def find_coco(data: Path, images: Path | None) -> Layout | None:
+def find_coco(
+    data: Path, images: Path | None, examination: Examination | None = None
+) -> Layout | None:
     """Recognise a COCO data set.
 
     Args:
         data: a JSON file, or a folder.
         images: what ``--images`` says.
+        examination: not needed here, where only the JSON files are looked for.
 
     Returns:
         Its parts, or None where this is no COCO data set.

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from iouaware.data.mending import Mended, find_wrong_form, mend_boxes
+from iouaware.data.examination import Examination, noting
+from iouaware.data.mending import (
+    WRONG_FORM,
+    Mended,
+    convert_form,
+    find_wrong_form,
+    mend_boxes,
+)
 from iouaware.errors import DatasetError
 from iouaware.structures import BoolArray, FloatArray, ImageRecord, IntArray, Target
 
@@ -131,6 +138,7 @@ class DatasetBuilder:
         category_ids: Sequence[int],
         strict: bool = False,
         box_form: str = "xyxy",
+        examination: Examination | None = None,
     ) -> None:
         """Start an empty set.
 
@@ -143,8 +151,11 @@ class DatasetBuilder:
             strict: whether a repair is an error.
             box_form: how the files write a box (``xyxy``, ``xywh``, ``cxcywh``); only for saying
                 what a set looks like whose boxes do not fit their pictures.
+            examination: where given, ``build`` notes what it mends and what it would raise, reads
+                boxes in the form that they look like, and says where each box came from.
         """
-        self.mended = Mended(strict=strict)
+        self.mended = Mended(strict=strict, examination=examination)
+        self._examination = examination
         self._format, self._root, self._split = format, root.absolute(), split
         self._class_names, self._category_ids = tuple(class_names), tuple(category_ids)
         self._box_form = box_form
@@ -220,8 +231,14 @@ class DatasetBuilder:
         box_wh = image_wh[image_of_box].astype(np.float64)  # [T, 2]
         suspicion = find_wrong_form(boxes, box_wh, self._box_form)
         if suspicion is not None:
-            raise DatasetError(f"{name(suspicion.first_row)[1]}: {suspicion.message}")
+            place = name(suspicion.first_row)[1]
+            with noting(self._examination, WRONG_FORM, "", place):
+                raise DatasetError(f"{place}: {suspicion.message}")
+            if suspicion.looks_like is not None:
+                boxes = convert_form(boxes, box_wh, self._box_form, suspicion.looks_like)
         boxes, areas, kept = mend_boxes(boxes, areas, box_wh, name, self.mended)
+        if self._examination is not None:
+            self._examination.places += [name(row)[1] for row in np.flatnonzero(kept).tolist()]
         counts = np.bincount(image_of_box[kept], minlength=len(self._counts))
         return Dataset(
             format=self._format,

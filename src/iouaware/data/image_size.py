@@ -9,6 +9,7 @@ import numpy as np
 from iouaware.anchors import Geometry, best_anchor_iou
 from iouaware.data.dataset import Dataset
 from iouaware.images import resized_hw
+from iouaware.structures import FloatArray
 
 SIZES = (320, 416, 512, 640, 800)
 FALLBACK_SIZE = 512
@@ -55,6 +56,23 @@ def share_met(
     objects = ~dataset.ignored
     if not objects.any():
         return 1.0
+    met = best_anchor_ious(dataset, image_size, geometry)[objects] >= MATCH_IOU
+    return int(met.sum()) / int(objects.sum())
+
+
+def best_anchor_ious(
+    dataset: Dataset, image_size: int | tuple[int, int], geometry: Geometry = "plain"
+) -> FloatArray:
+    """Return the IoU of every box with the anchor that fits it best, ignored ones too, [T].
+
+    Args:
+        dataset: its boxes, in px of their pictures.
+        image_size: what the pictures are resized to, as in ``images.resized_hw``.
+        geometry: how the anchors lie.
+    """
+    best = np.zeros(dataset.count_boxes(), np.float32)
+    if not len(best):
+        return best
     frames = [
         resized_hw((int(height), int(width)), image_size) for width, height in dataset.image_wh
     ]
@@ -63,9 +81,8 @@ def share_met(
     picture = np.repeat(np.arange(len(dataset)), np.diff(dataset.offsets))  # [T]
     boxes = dataset.boxes * scale[picture]
     canvases = np.array([canvas for _, canvas in frames])[picture]  # [T, 2]
-    met = 0
     for canvas_hw in np.unique(canvases, axis=0):
-        here = objects & (canvases == canvas_hw).all(axis=1)
+        here = (canvases == canvas_hw).all(axis=1)
         height, width = (int(side) for side in canvas_hw)
-        met += int((best_anchor_iou(boxes[here], (height, width), geometry) >= MATCH_IOU).sum())
-    return met / int(objects.sum())
+        best[here] = best_anchor_iou(boxes[here], (height, width), geometry)
+    return best

@@ -14,16 +14,18 @@ import numpy as np
 from iouaware.data.classes import ClassList
 from iouaware.data.coco_layouts import find_coco
 from iouaware.data.dataset import Dataset, DatasetBuilder, join_datasets
+from iouaware.data.examination import Examination
 from iouaware.data.parts import ALL, Layout
-from iouaware.data.pictures import list_pictures, read_shown_sizes, verify_images
+from iouaware.data.pictures import list_pictures, map_threads, verify_images
 from iouaware.data.splitting import split_by_content
 from iouaware.data.voc_layouts import find_voc
 from iouaware.data.yolo_layouts import find_yolo
 from iouaware.errors import DatasetError
+from iouaware.images import read_image_size
 
 __all__ = ["Splits", "read_split", "read_splits", "verify_images"]
 
-_FORMAT_NAMES = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO"}
+FORMAT_NAMES = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO"}
 _MANY_EMPTY = 0.3
 
 
@@ -62,7 +64,7 @@ def read_splits(
         DatasetError: nothing known is found, the data cannot be used, training or validation
             have no boxes, or validation has classes that training lacks.
     """
-    layout, notes = _recognise(data, images)
+    layout, notes = recognise(data, images)
     train, val, made, read = _read_training(layout, data, empty, strict)
     test = None
     if "test" in layout.parts:
@@ -108,7 +110,7 @@ def read_split(
         DatasetError: as ``read_splits``, or there is no such split; the message names those
             there are.
     """
-    layout, _ = _recognise(data, images)
+    layout, _ = recognise(data, images)
     parts = layout.parts
     if split == ALL and set(parts) == {ALL}:
         return _not_empty(parts[ALL].read(ALL, None, strict), data)
@@ -127,8 +129,22 @@ def read_split(
     return _not_empty(parts[key].read(split, classes, strict), data)
 
 
-def _recognise(data: Path, images: Path | None) -> tuple[Layout, list[str]]:
-    """Tell the format by looking; where two readings are possible, say which was taken."""
+def recognise(
+    data: Path, images: Path | None, examination: Examination | None = None
+) -> tuple[Layout, list[str]]:
+    """Tell the format by looking.
+
+    Args:
+        data: a folder or file.
+        images: where the pictures are, to be found by name.
+        examination: notes what would be raised, where the data are examined.
+
+    Returns:
+        What it is, and where two readings are possible, a line that says which was taken.
+
+    Raises:
+        DatasetError: nothing known is found, or it names files that are not there.
+    """
     if not data.exists():
         raise DatasetError(f"{data}: no such file or folder; expected a data set")
     data, images = data.absolute(), None if images is None else images.absolute()
@@ -136,7 +152,7 @@ def _recognise(data: Path, images: Path | None) -> tuple[Layout, list[str]]:
     found: list[Layout] = []
     for find in finders:
         try:
-            layout = find(data, images)
+            layout = find(data, images, None if found else examination)
         except DatasetError:
             if not found:  # a second reading may be wrong altogether
                 raise
@@ -151,8 +167,8 @@ def _recognise(data: Path, images: Path | None) -> tuple[Layout, list[str]]:
     first, notes = found[0], []
     for other in found[1:]:
         notes.append(
-            f"read as {_FORMAT_NAMES[first.format]} ({first.found_by}); it could also be read as "
-            f"{_FORMAT_NAMES[other.format]} ({other.found_by})"
+            f"read as {FORMAT_NAMES[first.format]} ({first.found_by}); it could also be read as "
+            f"{FORMAT_NAMES[other.format]} ({other.found_by})"
         )
     return first, notes
 
@@ -204,7 +220,7 @@ def _read_empty(folder: Path, like: Dataset) -> Dataset:
     builder = DatasetBuilder(
         like.format, like.root, like.split, like.class_names, like.category_ids
     )
-    for path, (width, height) in zip(paths, read_shown_sizes(paths), strict=True):
+    for path, (width, height) in zip(paths, map_threads(read_image_size, paths), strict=True):
         builder.add_image(path, width, height, [], [])
     return builder.build()
 
@@ -216,7 +232,7 @@ def _describe(layout: Layout, parts: Sequence[Dataset]) -> str:
         + (f", {len(dataset.empty_images()):,} empty" if len(dataset.empty_images()) else "")
         for dataset in parts
     )
-    name, count = _FORMAT_NAMES[layout.format], len(parts[0].class_names)
+    name, count = FORMAT_NAMES[layout.format], len(parts[0].class_names)
     return f"{name} ({layout.found_by}), {count} classes; {pictures}"
 
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iouaware.data.examination import Examination, noting
 from iouaware.errors import DatasetError
 from iouaware.structures import BoolArray
 
 _FLOATS = NDArray[np.float64]
+# the kinds of repair to boxes, as they are counted
+NO_AREA = "boxes without area dropped"
+OUTSIDE = "boxes outside their picture dropped"
+STUCK_OUT = "boxes that stuck out clipped"
+NO_AREA_GIVEN = "missing areas filled in"
+NO_CROWD_GIVEN = "missing iscrowd read as 0"
+ROTATED = "rotated boxes replaced by the box around them"
+FROM_ZERO = "boxes from 0, where VOC counts from 1, begun at 1"
+POLYGON = "polygons read as the boxes around them"
+# what no repair can help
+NOT_FINITE = "box-no-number"
+WRONG_FORM = "wrong-form"
 _NAMED_FILES = 3
 # text files round: an edge this far outside is not worth a word, px
 _ROUNDING = 0.01
@@ -32,27 +45,38 @@ class Mended:
         counts: kind, a phrase such as ``boxes without area dropped`` -> how often.
         files: kind -> the first few file names, one more than are told.
         strict: whether a repair is an error instead.
+        examination: also takes note of each repair, where data are examined.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
     strict: bool = False
+    examination: Examination | None = None
 
-    def add(self, kind: str, file: str, detail: str = "", count: int = 1) -> None:
+    def add(
+        self,
+        kind: str,
+        file: str,
+        place: str = "",
+        box: tuple[float, float, float, float] | None = None,
+    ) -> None:
         """Note a repair.
 
         Args:
             kind: a phrase that stands before the count.
             file: where it was made.
-            detail: names file and annotation under ``strict``; the file where left out.
-            count: how many at once.
+            place: names file and annotation, for ``strict``; the file where left out.
+            box: x1 y1 x2 y2 px as read, where the repair is one to a box.
 
         Raises:
             DatasetError: the data are read strictly.
         """
         if self.strict:
-            raise DatasetError(f"{detail or file}: {kind} (an error because of --strict)")
-        self.counts[kind] = self.counts.get(kind, 0) + count
+            found = f", box {_as_text(box)}" if box else ""
+            raise DatasetError(f"{place or file}{found}: {kind} (an error because of --strict)")
+        if self.examination is not None:
+            self.examination.note(kind, file, kind, place, box)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         files = self.files.setdefault(kind, [])
         if len(files) <= _NAMED_FILES and file not in files:
             files.append(file)
@@ -83,10 +107,12 @@ class WrongForm:
     Attributes:
         message: for the user, without the place.
         first_row: the first box that does not fit.
+        looks_like: the form that would fit, ``fractions`` too; None where none does.
     """
 
     message: str
     first_row: int
+    looks_like: str | None = None
 
 
 def mend_boxes(
@@ -112,28 +138,31 @@ def mend_boxes(
         DatasetError: a coordinate is no number, or a repair is needed under ``strict``.
     """
     broken = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
-    if len(broken):
-        row = int(broken[0])
-        raise DatasetError(
-            f"{name(row)[1]}: the box is {_as_text(boxes[row])}, expected four finite numbers; "
-            "correct it or take it out"
-        )
+    for row in broken.tolist():
+        with noting(mended.examination, NOT_FINITE, *name(row)):
+            raise DatasetError(
+                f"{name(row)[1]}: the box is {_as_text(boxes[row])}, expected four finite numbers; "
+                "correct it or take it out"
+            )
     limit = np.concatenate([box_wh, box_wh], axis=1)  # [T, 4]
+    boxes = np.where(np.isfinite(boxes), boxes, 0)  # those noted above have no area now
     clipped = np.clip(boxes, 0, limit)
     single = clipped.astype(np.float32)  # an area must be left in the precision that is kept
     flat = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+    noted = np.isin(np.arange(len(boxes)), broken)
     gone = ~flat & ((single[:, 2] <= single[:, 0]) | (single[:, 3] <= single[:, 1]))
     outside = ~flat & ~gone & (np.abs(clipped - boxes) > _ROUNDING).any(axis=1)
     missing = ~flat & ~gone & np.isnan(areas)
     for rows, kind in (
-        (flat, "boxes without area dropped"),
-        (gone, "boxes outside their picture dropped"),
-        (outside, "boxes that stuck out clipped"),
-        (missing, "missing areas filled in"),
+        (flat & ~noted, NO_AREA),
+        (gone, OUTSIDE),
+        (outside, STUCK_OUT),
+        (missing, NO_AREA_GIVEN),
     ):
         for row in np.flatnonzero(rows).tolist():
             file, place = name(row)
-            mended.add(kind, file, f"{place}, box {_as_text(boxes[row])}")
+            x1, y1, x2, y2 = boxes[row].tolist()
+            mended.add(kind, file, place, (x1, y1, x2, y2))
     own = (clipped[:, 2] - clipped[:, 0]) * (clipped[:, 3] - clipped[:, 1])
     return clipped, np.where(areas >= 0, areas, own), ~(flat | gone)
 
@@ -164,7 +193,7 @@ def find_wrong_form(boxes: _FLOATS, box_wh: _FLOATS, read_as: str) -> WrongForm 
                 f"{found} {_FORM_NAMES[read_as]}, but all do as {_FORM_NAMES[other]}: "
                 f"they look like {other}; write them as {read_as}"
             )
-            return WrongForm(message, first_row)
+            return WrongForm(message, first_row, other)
     limit = np.concatenate([box_wh, box_wh], axis=1)
     inside = np.clip(boxes, 0, limit)
     size, left = boxes[:, 2:] - boxes[:, :2], inside[:, 2:] - inside[:, :2]
@@ -188,7 +217,21 @@ def _find_fractions(boxes: _FLOATS, read_as: str) -> WrongForm | None:
         f"no box reaches beyond {boxes.max():.3g} px: they look like fractions of the picture; "
         f"write {_FORM_NAMES[read_as]} in pixels"
     )
-    return WrongForm(message, 0)
+    return WrongForm(message, 0, "fractions")
+
+
+def convert_form(boxes: _FLOATS, box_wh: _FLOATS, read_as: str, looks_like: str) -> _FLOATS:
+    """Read boxes again in the form that they look like, [T, 4] -> [T, 4] x1 y1 x2 y2 px.
+
+    Args:
+        boxes: [T, 4], read as ``read_as``.
+        box_wh: [T, 2] px, the size of each box's picture.
+        read_as: ``xyxy``, ``xywh`` or ``cxcywh``.
+        looks_like: what ``find_wrong_form`` says.
+    """
+    if looks_like == "fractions":
+        return np.asarray(boxes * np.concatenate([box_wh, box_wh], axis=1), np.float64)
+    return _read_as(_write_as(boxes, read_as), looks_like)
 
 
 def _fits(boxes: _FLOATS, box_wh: _FLOATS) -> BoolArray:
@@ -214,5 +257,5 @@ def _read_as(written: _FLOATS, form: str) -> _FLOATS:
     return np.concatenate([low, low + second], axis=1)
 
 
-def _as_text(box: _FLOATS) -> str:
+def _as_text(box: Iterable[float]) -> str:
     return "[" + ", ".join(f"{value:.6g}" for value in box) + "]"

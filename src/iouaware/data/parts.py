@@ -11,6 +11,7 @@ from typing import Protocol
 from iouaware.data.classes import ClassList
 from iouaware.data.coco import coco_classes, read_coco, read_coco_json
 from iouaware.data.dataset import Dataset
+from iouaware.data.examination import Examination
 from iouaware.data.pictures import PictureFinder
 from iouaware.data.voc import read_voc, voc_classes
 from iouaware.data.yolo import read_yolo
@@ -32,7 +33,13 @@ class Part(Protocol):
     def read_classes(self) -> ClassList:
         """Return the classes that the part names itself."""
 
-    def read(self, split: str, classes: ClassList | None, strict: bool) -> Dataset:
+    def read(
+        self,
+        split: str,
+        classes: ClassList | None,
+        strict: bool,
+        examination: Examination | None = None,
+    ) -> Dataset:
         """Read the part, its classes mapped by name onto others where given."""
 
 
@@ -65,7 +72,13 @@ class CocoPart:
         """Return the categories of the file."""
         return coco_classes(read_coco_json(self.annotations), self.annotations)
 
-    def read(self, split: str, classes: ClassList | None, strict: bool) -> Dataset:
+    def read(
+        self,
+        split: str,
+        classes: ClassList | None,
+        strict: bool,
+        examination: Examination | None = None,
+    ) -> Dataset:
         """Read the file."""
         return read_coco(
             self.annotations,
@@ -74,6 +87,7 @@ class CocoPart:
             split=split,
             classes=classes,
             strict=strict,
+            examination=examination,
         )
 
 
@@ -88,9 +102,22 @@ class VocPart:
         """Return the names found in the XML files, sorted."""
         return voc_classes([xml for _, xml in self.pictures if xml is not None])
 
-    def read(self, split: str, classes: ClassList | None, strict: bool) -> Dataset:
+    def read(
+        self,
+        split: str,
+        classes: ClassList | None,
+        strict: bool,
+        examination: Examination | None = None,
+    ) -> Dataset:
         """Read the XML files."""
-        return read_voc(self.pictures, root=self.root, split=split, classes=classes, strict=strict)
+        return read_voc(
+            self.pictures,
+            root=self.root,
+            split=split,
+            classes=classes,
+            strict=strict,
+            examination=examination,
+        )
 
 
 @dataclass(frozen=True)
@@ -105,9 +132,22 @@ class YoloPart:
         """Return the named classes."""
         return self.classes
 
-    def read(self, split: str, classes: ClassList | None, strict: bool) -> Dataset:
+    def read(
+        self,
+        split: str,
+        classes: ClassList | None,
+        strict: bool,
+        examination: Examination | None = None,
+    ) -> Dataset:
         """Read the text files; all parts of a YOLO set share one list of classes."""
-        return read_yolo(self.pictures, self.classes, root=self.root, split=split, strict=strict)
+        return read_yolo(
+            self.pictures,
+            self.classes,
+            root=self.root,
+            split=split,
+            strict=strict,
+            examination=examination,
+        )
 
 
 def split_of(name: str) -> str | None:

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
 
+from iouaware.data.examination import Examination, StoredPicture, noting
 from iouaware.errors import DatasetError
 from iouaware.images import IMAGE_SUFFIXES, read_image, read_stored_size
 
@@ -62,21 +64,22 @@ class PictureFinder:
         Raises:
             DatasetError: there is no such picture, or several equally good ones.
         """
-        posix = name.replace("\\", "/")
-        last = posix.rpartition("/")[2]
-        for tail in dict.fromkeys((posix, last)):
+        spellings = _spell(name)
+        lasts = [spelling.rpartition("/")[2] for spelling in spellings]
+        for tail in dict.fromkeys((*spellings, *lasts)):
             for folder in self._folders:
                 path = folder / tail
                 if tail and path.is_file():
                     return path
-        path_found = self._search(self._by_name, last, lambda path: path.name, where)
-        if path_found is None:
-            places = ", ".join(str(folder) for folder in [*self._folders[:3], self._tree])
-            raise DatasetError(
-                f"{where}: no picture {name!r} in {places} or below; put it there, or say where "
-                "the pictures are with --images DIR"
-            )
-        return path_found
+        for last in dict.fromkeys(lasts):
+            path_found = self._search(self._by_name, last, lambda path: path.name, where)
+            if path_found is not None:
+                return path_found
+        places = ", ".join(dict.fromkeys(map(str, [*self._folders[:3], self._tree])))
+        raise DatasetError(
+            f"{where}: no picture {name!r} in {places} or below; put it there, or say where "
+            "the pictures are with --images DIR"
+        )
 
     def find_stem(self, stem: str, where: str) -> Path | None:
         """Return the picture of this name without its suffix, or None.
@@ -118,6 +121,13 @@ class PictureFinder:
         return list_pictures(self._tree)
 
 
+def _spell(name: str) -> list[str]:
+    """Return the paths that a name may mean: as it stands, and as Label Studio's address."""
+    posix = name.replace("\\", "/")
+    address = unquote(posix.rpartition("?d=")[2]).replace("\\", "/")
+    return list(dict.fromkeys((posix, address)))
+
+
 def _index(pictures: list[Path], part: Callable[[Path], str]) -> dict[str, list[Path]]:
     """Sort pictures by a part of their names in lower case, with and without hash prefix."""
     found: dict[str, list[Path]] = {}
@@ -153,19 +163,42 @@ def map_threads(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_
 
 
 def read_shown_sizes(
-    paths: Sequence[Path], declared: Sequence[tuple[int, int] | None] | None = None
-) -> list[tuple[int, int]]:
+    paths: Sequence[Path],
+    declared: Sequence[tuple[int, int] | None] | None = None,
+    examination: Examination | None = None,
+) -> list[tuple[int, int] | None]:
     """Read (width, height) as shown from the headers of many pictures.
 
     Args:
         paths: the pictures.
         declared: what the annotations say of each, where they do.
+        examination: where given, notes what is wrong.
+
+    Returns:
+        The size of each picture. In an examination it is the declared one where that differs, and
+        None where a picture cannot be read.
 
     Raises:
         DatasetError: a picture is missing or none, or is not of the declared size.
     """
     expected = declared if declared is not None else [None] * len(paths)
-    return list(map_threads(_shown_size, zip(paths, expected, strict=True)))
+
+    def look(picture: tuple[Path, tuple[int, int] | None]) -> tuple[int, int] | None:
+        path, declared_wh = picture
+        kind = "unreadable-picture" if examination is None or path.exists() else "missing-picture"
+        with noting(examination, kind, path, path):
+            stored_wh, orientation = read_stored_size(path)
+            shown_wh = stored_wh[::-1] if orientation in _SIDEWAYS else stored_wh
+            stored = StoredPicture(stored_wh, shown_wh, orientation, declared_wh)
+            if examination is not None and (orientation, declared_wh or shown_wh) != (1, shown_wh):
+                examination.stored[path] = stored
+            kind = "drawn-before-turn" if declared_wh == stored_wh else "other-size"
+            with noting(examination, kind, path, path):
+                _compare_size(path, stored)
+            return declared_wh or shown_wh
+        return None
+
+    return list(map_threads(look, zip(paths, expected, strict=True)))
 
 
 def verify_images(dataset: Dataset, decode: bool) -> None:
@@ -185,18 +218,17 @@ def verify_images(dataset: Dataset, decode: bool) -> None:
             pass
 
 
-def _shown_size(picture: tuple[Path, tuple[int, int] | None]) -> tuple[int, int]:
-    path, declared = picture
-    stored_wh, orientation = read_stored_size(path)
-    shown_wh = (stored_wh[1], stored_wh[0]) if orientation in _SIDEWAYS else stored_wh
-    if declared is None or declared == shown_wh:
-        return shown_wh
-    said, found = (f"{width}x{height}" for width, height in (declared, shown_wh))
-    if declared == stored_wh:
+def _compare_size(path: Path, picture: StoredPicture) -> None:
+    """Raise where the annotations say another size than the picture is shown with."""
+    if picture.declared_wh is None or picture.declared_wh == picture.shown_wh:
+        return
+    sizes = picture.declared_wh, picture.shown_wh
+    said, found = (f"{width}x{height}" for width, height in sizes)
+    if picture.declared_wh == picture.stored_wh:
         raise DatasetError(
             f"{path}: the annotations say {said}, but the picture is shown as {found}: its EXIF "
-            f"orientation ({orientation}) turns it, and the boxes fit the unturned one; take the "
-            "orientation out of the file or turn the boxes"
+            f"orientation ({picture.orientation}) turns it, and the boxes fit the unturned one; "
+            "take the orientation out of the file or turn the boxes"
         )
     raise DatasetError(
         f"{path}: the annotations say {said}, the picture has {found}; the boxes belong to "

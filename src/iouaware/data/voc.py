@@ -13,7 +13,8 @@ from defusedxml import ElementTree as SafeElementTree
 
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
-from iouaware.data.mending import Mended
+from iouaware.data.examination import Examination, noting
+from iouaware.data.mending import FROM_ZERO, ROTATED, Mended
 from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import map_threads, read_shown_sizes
 from iouaware.data.rotation import enclosing_box
@@ -48,6 +49,7 @@ def read_voc(
     split: str,
     classes: ClassList | None = None,
     strict: bool = False,
+    examination: Examination | None = None,
 ) -> Dataset:
     """Read pictures with their XML files.
 
@@ -61,26 +63,36 @@ def read_voc(
         split: name of the split.
         classes: the training data's; the names found, sorted, where left out.
         strict: whether a repair is an error.
+        examination: notes what would be raised, where the data are examined.
 
     Raises:
         DatasetError: an XML file cannot be used, a picture is missing or of another size.
     """
-    found = [None if xml is None else read_voc_xml(xml) for _, xml in pictures]
+    found, readable = [], []
+    for path, xml in pictures:
+        with noting(examination, "unreadable-file", path, xml or ""):
+            found.append(None if xml is None else read_voc_xml(xml))
+            readable.append((path, xml))
     classes = classes or _sorted_classes(found)
     sizes = read_shown_sizes(
-        [path for path, _ in pictures], [None if one is None else one.size for one in found]
+        [path for path, _ in readable],
+        [None if one is None else one.size for one in found],
+        examination,
     )
-    builder = DatasetBuilder("voc", root, split, classes.names, classes.ids, strict, "xyxy")
+    builder = DatasetBuilder(
+        "voc", root, split, classes.names, classes.ids, strict, "xyxy", examination
+    )
     known: dict[str, int] = {}
-    for (path, xml), annotation, (width, height) in zip(pictures, found, sizes, strict=True):
+    for (path, xml), annotation, size in zip(readable, found, sizes, strict=True):
+        if size is None:
+            continue
         objects = () if annotation is None else annotation.objects
         if any(one.name not in known for one in objects):
             known = classes.labels_of({one.name for one in objects}, str(xml))
         places = [f"{xml} object {position + 1}" for position in range(len(objects))]
         builder.add_image(
             path,
-            width,
-            height,
+            *size,
             [
                 _to_corners(one, builder.mended, path.name, place)
                 for one, place in zip(objects, places, strict=True)
@@ -171,11 +183,11 @@ def _to_corners(
     if (x1, y1) == (x2, y2):
         return x1, y1, x1, y1  # without area: mended with all others
     if 0 in (x1, y1):
-        mended.add("boxes from 0, where VOC counts from 1, begun at 1", file, where)
+        mended.add(FROM_ZERO, file, where)
         x1, y1 = x1 or 1, y1 or 1
     box = (x1 - 1, y1 - 1, x2, y2)
     if one.rotation % 360 == 0:
         return box
-    mended.add("rotated boxes replaced by the box around them", file, where)
+    mended.add(ROTATED, file, where)
     a, b, c, d = enclosing_box(np.array(box, np.float64), one.rotation).tolist()
     return a, b, c, d

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from iouaware.data.examination import Examination, noting
 from iouaware.data.parts import ALL, Layout, VocPart, split_folders, split_of
 from iouaware.data.pictures import PictureFinder, list_pictures
 from iouaware.data.voc import read_voc_xml
@@ -16,12 +17,15 @@ _Pairs = list[tuple[Path, Path | None]]
 _PICTURE_FOLDERS = ("JPEGImages", "images", "Images")
 
 
-def find_voc(data: Path, images: Path | None) -> Layout | None:
+def find_voc(
+    data: Path, images: Path | None, examination: Examination | None = None
+) -> Layout | None:
     """Recognise a Pascal VOC data set.
 
     Args:
         data: a folder.
         images: what ``--images`` says.
+        examination: notes pictures that cannot be found, where the data are examined.
 
     Returns:
         Its parts, or None where this is no VOC data set.
@@ -35,13 +39,13 @@ def find_voc(data: Path, images: Path | None) -> Layout | None:
     pairs: dict[str, _Pairs] = {}
     notes: list[str] = []
     for year in years:
-        for split, found in _read_year(year, images).items():
+        for split, found in _read_year(year, images, examination).items():
             pairs.setdefault(split, []).extend(found)
     if len(years) > 1:
         names = ", ".join(year.folder.name for year in years)
         notes.append(f"{len(years)} folders are read together: {names}")
     if not years:
-        pairs = _find_beside(data, images)
+        pairs = _find_beside(data, images, examination)
     if not pairs:
         return None
     _drop_unlabelled(pairs, notes)
@@ -72,25 +76,28 @@ def _find_years(data: Path) -> list[_Year]:
     return []
 
 
-def _read_year(year: _Year, images: Path | None) -> dict[str, _Pairs]:
+def _read_year(
+    year: _Year, images: Path | None, examination: Examination | None
+) -> dict[str, _Pairs]:
     folders = [year.folder / name for name in _PICTURE_FOLDERS if (year.folder / name).is_dir()]
     tree = folders[0] if folders else year.folder
     finder = PictureFinder([*folders, year.folder], tree, images)
     lists = _find_lists(year.folder)
     if not lists:
         own = {
-            split: _pair_all(folder, finder, images or _picture_folder(tree, folder))
+            split: _pair_all(folder, finder, images or _picture_folder(tree, folder), examination)
             for split, folder in split_folders(year.annotations).items()
             if any(folder.glob("**/*.xml"))
         }
-        return own or {ALL: _pair_all(year.annotations, finder, images or tree)}
-    return {
-        split: [
-            _pair_listed(stem, year.annotations, finder, f"{path} line {number}")
-            for number, stem in _read_list(path)
-        ]
-        for split, path in lists.items()
-    }
+        return own or {ALL: _pair_all(year.annotations, finder, images or tree, examination)}
+    pairs: dict[str, _Pairs] = {}
+    for split, path in lists.items():
+        pairs[split] = []
+        for number, stem in _read_list(path):
+            where = f"{path} line {number}"
+            with noting(examination, "missing-picture", stem, where):
+                pairs[split].append(_pair_listed(stem, year.annotations, finder, where))
+    return pairs
 
 
 def _picture_folder(tree: Path, annotations: Path) -> Path:
@@ -155,20 +162,28 @@ def _find_picture(xml: Path, finder: PictureFinder) -> Path:
     return picture or finder.find(read_voc_xml(xml).file_name or f"{xml.stem}.*", str(xml))
 
 
-def _pair_all(annotations: Path, finder: PictureFinder, pictures: Path) -> _Pairs:
+def _pair_all(
+    annotations: Path, finder: PictureFinder, pictures: Path, examination: Examination | None
+) -> _Pairs:
     """Pair every XML file with its picture, and add the pictures that have none."""
     pairs: dict[Path, Path | None] = {}
     for xml in sorted(annotations.glob("**/*.xml")):
-        picture = _find_picture(xml, finder)
-        if picture in pairs:
-            raise DatasetError(f"{xml}: {picture} also belongs to {pairs[picture]}; expected one")
-        pairs[picture] = xml
+        with noting(examination, "missing-picture", xml.stem, xml):
+            picture = _find_picture(xml, finder)
+            with noting(examination, "double-annotation", picture, xml):
+                if picture in pairs:
+                    raise DatasetError(
+                        f"{xml}: {picture} also belongs to {pairs[picture]}; expected one"
+                    )
+                pairs[picture] = xml
     for picture in list_pictures(pictures):
         pairs.setdefault(picture, None)
     return sorted(pairs.items(), key=lambda pair: pair[0])
 
 
-def _find_beside(data: Path, images: Path | None) -> dict[str, _Pairs]:
+def _find_beside(
+    data: Path, images: Path | None, examination: Examination | None
+) -> dict[str, _Pairs]:
     """Find XML files that lie beside their pictures, in one folder or one a split."""
     folders = {
         split: folder
@@ -178,7 +193,9 @@ def _find_beside(data: Path, images: Path | None) -> dict[str, _Pairs]:
     if not folders and any(_xml_below(data, "*.xml")):
         folders = {ALL: data}
     return {
-        split: _pair_all(folder, PictureFinder([folder], folder, images), images or folder)
+        split: _pair_all(
+            folder, PictureFinder([folder], folder, images), images or folder, examination
+        )
         for split, folder in folders.items()
     }
 

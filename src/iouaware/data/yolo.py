@@ -7,7 +7,8 @@ from pathlib import Path
 
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
-from iouaware.data.mending import Mended
+from iouaware.data.examination import Examination, noting
+from iouaware.data.mending import POLYGON, WRONG_FORM, Mended
 from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import read_shown_sizes
 from iouaware.errors import DatasetError
@@ -25,6 +26,7 @@ def read_yolo(
     root: Path,
     split: str,
     strict: bool = False,
+    examination: Examination | None = None,
 ) -> Dataset:
     """Read pictures with their text files.
 
@@ -36,27 +38,46 @@ def read_yolo(
         root: file names of the result are relative to it.
         split: name of the split.
         strict: whether a repair is an error.
+        examination: notes what would be raised, where the data are examined.
 
     Raises:
         DatasetError: a line cannot be used, or a picture is missing or broken.
     """
-    builder = DatasetBuilder("yolo", root, split, classes.names, classes.ids, strict, "cxcywh")
+    builder = DatasetBuilder(
+        "yolo", root, split, classes.names, classes.ids, strict, "cxcywh", examination
+    )
     label_of_id = {id_: label for label, id_ in enumerate(classes.ids)}
-    sizes = read_shown_sizes([path for path, _ in pictures])
-    for (path, text), (width, height) in zip(pictures, sizes, strict=True):
-        boxes, labels, places = [], [], []
-        for number, line in enumerate([] if text is None else _read_lines(text), 1):
+    sizes = read_shown_sizes([path for path, _ in pictures], None, examination)
+    for (path, text), size in zip(pictures, sizes, strict=True):
+        boxes, labels, places, lines = [], [], [], []
+        with noting(examination, "unreadable-file", path, text or ""):
+            lines = [] if text is None else _read_lines(text)
+        if size is None:
+            continue
+        width, height = size
+        for number, line in enumerate(lines, 1):
             if not line.split():
                 continue
             place = f"{text} line {number}"
-            id_, (x1, y1, x2, y2) = _read_line(line.split(), place, builder.mended, path.name)
-            if id_ not in label_of_id:
-                raise DatasetError(f"{place}: unknown class {id_}, {_expected(classes, id_)}")
-            boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
-            labels.append(label_of_id[id_])
-            places.append(place)
+            with noting(examination, "unreadable-box", path, place):
+                id_, values = _read_values(line.split(), place)
+                if examination is not None and _look_like_pixels(values):
+                    message = f"{place}: {_FIELDS[0]} is {values[0]:g}, {_outside(values)}"
+                    examination.note(WRONG_FORM, str(path), message, place)
+                    values = [value / size[n % 2] for n, value in enumerate(values)]
+                x1, y1, x2, y2 = _to_corners(values, place, builder.mended, path.name)
+                with noting(examination, "unknown-class", path, place):
+                    labels.append(_label(id_, label_of_id, classes, place))
+                    boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))
+                    places.append(place)
         builder.add_image(path, width, height, boxes, labels, where=places.__getitem__)
     return builder.build()
+
+
+def _label(id_: int, label_of_id: dict[int, int], classes: ClassList, place: str) -> int:
+    if id_ not in label_of_id:
+        raise DatasetError(f"{place}: unknown class {id_}, {_expected(classes, id_)}")
+    return label_of_id[id_]
 
 
 def _read_lines(text: Path) -> list[str]:
@@ -66,28 +87,37 @@ def _read_lines(text: Path) -> list[str]:
         raise DatasetError(f"{text}: cannot be read as text ({error})") from error
 
 
-def _read_line(fields: list[str], where: str, mended: Mended, file: str) -> tuple[int, _Box]:
-    """Return the class id and the box, x1 y1 x2 y2 in fractions of the picture."""
+def _read_values(fields: list[str], where: str) -> tuple[int, list[float]]:
+    """Return the class id, and the four values of a box or the coordinates of a polygon."""
     numbers = [_read_number(field, where) for field in fields]
     if not numbers[0].is_integer():
         raise DatasetError(f"{where}: the class is {fields[0]}, expected a whole number")
     values = numbers[1:]
-    is_polygon = len(values) >= 6 and len(values) % 2 == 0
-    if len(values) != 4 and not is_polygon:
+    if len(values) != 4 and not _is_polygon(values):
         raise DatasetError(
             f"{where}: found {len(fields)} values, expected 5 (class {' '.join(_FIELDS)}), or a "
             "class and the points of a polygon"
         )
+    return int(numbers[0]), values
+
+
+def _is_polygon(values: list[float]) -> bool:
+    return len(values) >= 6 and len(values) % 2 == 0
+
+
+def _to_corners(values: list[float], where: str, mended: Mended, file: str) -> _Box:
+    """Return the box, x1 y1 x2 y2 in fractions of the picture."""
+    is_polygon = _is_polygon(values)
     for position, value in enumerate(values):
         if not -_SLACK <= value <= 1 + _SLACK:
             name = f"value {position + 2}" if is_polygon else _FIELDS[position]
             raise DatasetError(f"{where}: {name} is {value:g}, {_outside(values)}")
     if is_polygon:
-        mended.add("polygons read as the boxes around them", file, where)
+        mended.add(POLYGON, file, where)
         xs, ys = values[0::2], values[1::2]
-        return int(numbers[0]), (min(xs), min(ys), max(xs), max(ys))
+        return min(xs), min(ys), max(xs), max(ys)
     x, y, width, height = values
-    return int(numbers[0]), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 def _read_number(text: str, where: str) -> float:
@@ -97,8 +127,12 @@ def _read_number(text: str, where: str) -> float:
     return value
 
 
+def _look_like_pixels(values: list[float]) -> bool:
+    return sum(value > 2 for value in values) >= 2
+
+
 def _outside(values: list[float]) -> str:
-    if sum(value > 2 for value in values) >= 2:
+    if _look_like_pixels(values):
         return (
             "expected 0..1: these look like pixels; YOLO boxes are fractions of the picture, "
             "divide x and width by its width, y and height by its height"

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from iouaware.data.classes import ClassList
-from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders, split_of
-from iouaware.data.pictures import PictureFinder, list_pictures
+from iouaware.data.examination import Examination, noting
+from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders
+from iouaware.data.yolo_pairs import (
+    Pairs,
+    label_files,
+    labels_folder,
+    pair_labels,
+    pair_list,
+    pair_place,
+    read_lines,
+    resolve_place,
+)
 from iouaware.errors import DatasetError, one_line
-from iouaware.images import IMAGE_SUFFIXES
-
-_Pairs = list[tuple[Path, Path | None]]
-# text files that are no labels
-_LISTS = ("classes", "obj", "train", "val", "valid", "test", "notes", "readme")
 
 
-def find_yolo(data: Path, images: Path | None) -> Layout | None:
+def find_yolo(
+    data: Path, images: Path | None, examination: Examination | None = None
+) -> Layout | None:
     """Recognise a YOLO data set.
 
     Args:
         data: a YAML file, or a folder.
         images: what ``--images`` says.
+        examination: notes pictures that cannot be found, where the data are examined.
 
     Returns:
         Its parts, or None where this is no YOLO data set.
@@ -33,15 +40,16 @@ def find_yolo(data: Path, images: Path | None) -> Layout | None:
         DatasetError: the YAML file is malformed, or names a folder that is not there.
     """
     if data.is_file():
-        return _from_yaml(data, images) if data.suffix.lower() in (".yaml", ".yml") else None
+        is_yaml = data.suffix.lower() in (".yaml", ".yml")
+        return _from_yaml(data, images, examination) if is_yaml else None
     described = _find_yaml(data)
     if described is not None:
-        return _from_yaml(described, images)
+        return _from_yaml(described, images, examination)
     names = [data / name for name in ("obj.names", "classes.txt", "labels/classes.txt")]
     names_file = next((path for path in names if path.is_file()), None)
     if names_file is not None:
-        return _from_names(data, names_file, images)
-    if any(_label_files(data / "labels")):
+        return _from_names(data, names_file, images, examination)
+    if any(label_files(data / "labels")):
         raise DatasetError(
             f"{data}: it has labels/ but neither data.yaml nor classes.txt; expected one of them "
             "with the names of the classes"
@@ -59,7 +67,7 @@ def _find_yaml(data: Path) -> Path | None:
     return named[0] if len(named) == 1 else None
 
 
-def _from_yaml(path: Path, images: Path | None) -> Layout:
+def _from_yaml(path: Path, images: Path | None, examination: Examination | None) -> Layout:
     content = _read_yaml(path)
     classes = _read_names(content, path)
     root = path.parent
@@ -73,57 +81,71 @@ def _from_yaml(path: Path, images: Path | None) -> Layout:
         if key is None:
             continue
         entries = content[key] if isinstance(content[key], list) else [content[key]]
-        pairs: _Pairs = []
+        pairs: Pairs = []
         for entry in entries:
-            place = _resolve(str(entry), bases)
+            place = resolve_place(str(entry), bases)
             if place is None and images is None:
                 if split == "test":
                     notes.append(f"test is left out: {path.name} names {entry}, which is not there")
                     continue
-                raise DatasetError(
-                    f"{path}: {key} is {entry!r}, which is neither below {root} nor beside it; "
-                    "correct it, or take the line out"
-                )
-            if images is not None:
-                pairs += _pair_labels(_labels_folder(place or root / str(entry)), images, path)
+                with noting(examination, "missing-split", "", path):
+                    raise DatasetError(
+                        f"{path}: {key} is {entry!r}, which is neither below {root} nor beside "
+                        "it; correct it, or take the line out"
+                    )
+            if images is not None and place is not None and place.is_file():
+                pairs += pair_list(place, bases, images, examination)
+            elif images is not None:
+                pairs += pair_labels(labels_folder(place or root / str(entry)), images, path)
             elif place is not None:
-                pairs += _read_place(place, bases)
+                pairs += pair_place(place, bases, examination)
         if pairs:
             parts[split] = YoloPart(tuple(pairs), classes, root)
     if not parts:
-        return _without_splits(root, classes, images, path.name)
+        return _without_splits(root, classes, images, path.name, examination)
     return Layout("yolo", path.name, {**parts}, tuple(notes))
 
 
-def _without_splits(root: Path, classes: ClassList, images: Path | None, found_by: str) -> Layout:
+def _without_splits(
+    root: Path,
+    classes: ClassList,
+    images: Path | None,
+    found_by: str,
+    examination: Examination | None,
+) -> Layout:
     """Take images/ and labels/, or one folder a split, where no file says what belongs where."""
     pictures = root / "images" if (root / "images").is_dir() else root
     folders = split_folders(pictures) or {ALL: pictures}
     parts = {}
     for split, folder in folders.items():
         if images is not None:
-            pairs = _pair_labels(_labels_folder(folder), images, root / found_by)
+            pairs = pair_labels(labels_folder(folder), images, root / found_by)
         else:
-            pairs = _read_place(folder, [root])
+            pairs = pair_place(folder, [root], examination)
         if pairs:
             parts[split] = YoloPart(tuple(pairs), classes, root)
     return Layout("yolo", found_by, {**parts})
 
 
-def _from_names(data: Path, names_file: Path, images: Path | None) -> Layout:
+def _from_names(
+    data: Path, names_file: Path, images: Path | None, examination: Examination | None
+) -> Layout:
     """Read a set described by a list of names: darknet's and CVAT's, Label Studio's."""
-    names = [line.strip() for line in _read_lines(names_file) if line.strip()]
+    names = [line.strip() for line in read_lines(names_file) if line.strip()]
     classes = _to_classes(dict(enumerate(names)), names_file)
     parts = {}
     for split, aliases in SPLIT_ALIASES.items():
         path = next((p for a in aliases if (p := data / f"{a}.txt").is_file()), None)
-        if path is not None and images is None:
-            pairs = _read_place(path, [data])
+        if path is not None:
+            if images is None:
+                pairs = pair_place(path, [data], examination)
+            else:
+                pairs = pair_list(path, [data], images, examination)
             if pairs:
                 parts[split] = YoloPart(tuple(pairs), classes, data)
     found_by = names_file.relative_to(data).as_posix()
     if not parts:
-        return _without_splits(data, classes, images, found_by)
+        return _without_splits(data, classes, images, found_by, examination)
     if set(parts) == {"train"}:  # CVAT calls the whole task so
         parts = {ALL: parts["train"]}
     return Layout("yolo", found_by, {**parts})
@@ -165,112 +187,3 @@ def _to_classes(names: dict[int, str], where: Path) -> ClassList:
     if double is not None or not all(ordered):
         raise DatasetError(f"{where}: the class name {double or ''!r} is empty or there twice")
     return ClassList(ordered, tuple(ids))
-
-
-def _resolve(entry: str, bases: Sequence[Path]) -> Path | None:
-    """Find a folder or list that was written on another machine or below another folder.
-
-    Leading parts are dropped one by one, so ``../train/images`` and ``/home/me/set/images/train``
-    are found below the file that names them; a part that names a split stays, for images/ is not
-    what ``valid/images`` means.
-    """
-    parts = [part for part in entry.replace("\\", "/").split("/") if part not in ("", ".")]
-    if Path(entry).is_absolute() and Path(entry).exists():
-        return Path(entry)
-    for base in bases:
-        if (base / "/".join(parts)).exists():
-            return base / "/".join(parts)
-    folders = parts[:-1] if Path(entry).suffix.lower() in IMAGE_SUFFIXES else parts
-    named = [position for position, part in enumerate(folders) if split_of(part)]
-    for start in range(1, named[-1] + 1 if named else len(parts)):
-        for base in bases[:-1] or bases:
-            path = base / "/".join(parts[start:])
-            if ".." not in parts[start:] and path.exists():
-                return path
-    return None
-
-
-def _read_place(place: Path, bases: Sequence[Path]) -> _Pairs:
-    """Pair the pictures of a folder or of a list with their text files."""
-    if place.is_dir():
-        pictures = list_pictures(place)
-        pairs = [(picture, find_label_file(picture)) for picture in pictures]
-        _refuse_orphans(place, pairs)
-        return pairs
-    pairs = []
-    for number, line in enumerate(_read_lines(place), 1):
-        if line.strip():
-            picture = _resolve(line.strip(), [place.parent, *bases])
-            if picture is None:
-                raise DatasetError(
-                    f"{place} line {number}: no picture {line.strip()!r}; put it there, or say "
-                    "where the pictures are with --images DIR"
-                )
-            pairs.append((picture, find_label_file(picture)))
-    return pairs
-
-
-def find_label_file(picture: Path) -> Path | None:
-    """Return the text file of a picture, or None.
-
-    It lies in ``labels`` where the picture's path says ``images``, or beside the picture.
-    """
-    in_labels = _labels_folder(picture.parent) / f"{picture.stem}.txt"
-    if in_labels.is_file():
-        return in_labels
-    beside = picture.with_suffix(".txt")
-    return beside if beside.is_file() else None
-
-
-def _labels_folder(pictures: Path) -> Path:
-    """Put ``labels`` in place of the last ``images`` of a folder's path."""
-    parts = list(pictures.parts)
-    for position in range(len(parts) - 1, -1, -1):
-        if parts[position].lower() == "images":
-            parts[position] = "labels"
-            return Path(*parts)
-    return pictures
-
-
-def _label_files(folder: Path) -> Iterable[Path]:
-    for path in sorted(folder.glob("**/*.txt")):
-        if path.stem.lower() not in _LISTS:
-            yield path
-
-
-def _refuse_orphans(place: Path, pairs: _Pairs) -> None:
-    """Raise where a label file with boxes has no picture."""
-    used = {text for _, text in pairs}
-    for path in _label_files(_labels_folder(place)):
-        if path not in used and path.read_bytes().strip() and _looks_like_labels(path):
-            raise DatasetError(
-                f"{path}: no picture {path.stem}.* in {place}; put it there, take the labels out, "
-                "or say where the pictures are with --images DIR"
-            )
-
-
-def _looks_like_labels(path: Path) -> bool:
-    """Tell labels from other text by the first line: a class and at least four values."""
-    fields = path.read_text("utf-8", errors="replace").strip().splitlines()[0].split()
-    return len(fields) >= 5 and fields[0].isdigit()
-
-
-def _pair_labels(labels: Path, images: Path, where: Path) -> _Pairs:
-    """Pair label files with pictures of the same name below ``--images``."""
-    finder = PictureFinder([images], images, images)
-    pairs: _Pairs = []
-    for path in _label_files(labels):
-        picture = finder.find_stem(path.stem, str(path))
-        if picture is None:
-            raise DatasetError(f"{path}: no picture {path.stem}.* below --images {images}")
-        pairs.append((picture, path))
-    if not pairs:
-        raise DatasetError(f"{where}: no label files in {labels}; expected one for each picture")
-    return pairs
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read as text ({error})") from error

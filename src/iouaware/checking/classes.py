@@ -1,0 +1,121 @@
+"""What is wrong with the classes: names, and how many objects of each are in which part."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import combinations
+
+from iouaware.checking.findings import Finding, find
+from iouaware.data.classes import suggest_names
+from iouaware.data.examining import ExaminedSet, whole_key
+
+_FEW = 10
+_MANY_EMPTY = 0.3
+_SHORT = 5  # shorter names differ by one letter by nature: cat, car, cap
+_RARE_SHARE = 0.2  # a slip of the hand is rarer than what was meant
+
+
+def count_classes(examined: ExaminedSet) -> dict[str, Counter[str]]:
+    """Return for each split how many objects each named class has; ignored boxes do not count."""
+    counts = {}
+    for split, part in examined.parts.items():
+        names, numbers = part.dataset.class_names, part.dataset.class_counts().tolist()
+        counts[split] = Counter(dict(zip(names, numbers, strict=True)))
+    return counts
+
+
+def find_class_problems(examined: ExaminedSet) -> list[Finding]:
+    """Return findings about names, absent and rare classes, and empty pictures."""
+    counts = count_classes(examined)
+    total = sum(counts.values(), Counter[str]())
+    names = list(dict.fromkeys(name for split in counts.values() for name in split))
+    found = [*_find_similar(names, total), *_find_other_ids(examined), *_find_many_empty(examined)]
+    training = whole_key(examined)
+    for name in names:
+        if not total[name]:
+            found.append(find("unused-class", f"{name!r} is named, but no box has it"))
+    if training is not None:
+        found += _compare_with_training(counts, training, total)
+    return found
+
+
+def _compare_with_training(
+    counts: dict[str, Counter[str]], training: str, total: Counter[str]
+) -> Iterator[Finding]:
+    learnt = counts[training]
+    for split, there in counts.items():
+        for name in (name for name, count in there.items() if count and not learnt[name]):
+            if name not in learnt:
+                message = (
+                    f"{there[name]:,} boxes of {name!r}, which {training} does not name"
+                    f"{suggest_names(name, learnt)}"
+                )
+                yield find("not-in-training", message, split=split)
+            else:
+                message = f"{there[name]:,} boxes of {name!r}, of which {training} has none"
+                yield find("untrained-class", message, split=split)
+        for name, count in learnt.items():
+            if count and not there[name]:
+                message = f"no box of {name!r}, of which {training} has {count:,}"
+                yield find("absent-class", message, split=split)
+    for name, count in learnt.items():
+        if 0 < count < _FEW:
+            yield find("rare-class", f"{count} boxes of {name!r}", split=training)
+
+
+def _find_similar(names: list[str], total: Counter[str]) -> Iterator[Finding]:
+    plain = {name: _plain(name) for name in names}
+    for first, second in combinations(names, 2):
+        rarer, other = sorted((first, second), key=total.__getitem__)
+        if plain[first] == plain[second] or (
+            _is_slip(first, second) and total[rarer] <= _RARE_SHARE * total[other]
+        ):
+            message = f"{rarer!r} ({total[rarer]:,} boxes) and {other!r} ({total[other]:,} boxes)"
+            yield find("similar-classes", message)
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, punctuation and a plural's s."""
+    words = re.findall(r"[^\W_]+", name.casefold())
+    return "".join(word.removesuffix("s") if len(word) > 3 else word for word in words)
+
+
+def _is_slip(first: str, second: str) -> bool:
+    """Tell names that differ by a letter left out, added, changed or two exchanged; no digits."""
+    a, b = sorted((first.casefold(), second.casefold()), key=len)
+    if len(b) < _SHORT or len(b) - len(a) > 1:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(a))
+    if any(letter.isdigit() for letter in a[start : start + 1] + b[start : start + 1]):
+        return False
+    exchanged = a[start : start + 2] == b[start : start + 2][::-1]
+    return (
+        a[start + 1 :] == b[start + 1 :]
+        or a[start:] == b[start + 1 :]
+        or (exchanged and a[start + 2 :] == b[start + 2 :])
+    )
+
+
+def _find_other_ids(examined: ExaminedSet) -> Iterator[Finding]:
+    training = whole_key(examined)
+    if training is None or examined.format != "coco":
+        return
+    first = examined.parts[training].dataset
+    ids = dict(zip(first.class_names, first.category_ids, strict=True))
+    for split, part in examined.parts.items():
+        own = zip(part.dataset.class_names, part.dataset.category_ids, strict=True)
+        name = next((name for name, id_ in own if ids.get(name, id_) != id_), None)
+        if name is not None:
+            message = f"{name!r} has another id than in {training}"
+            yield find("other-ids", message, split=split)
+
+
+def _find_many_empty(examined: ExaminedSet) -> Iterator[Finding]:
+    for split, part in examined.parts.items():
+        empty = part.dataset.empty_images()
+        if len(empty) > _MANY_EMPTY * len(part.dataset):
+            message = f"{len(empty):,} of {len(part.dataset):,} pictures have no box"
+            file = part.dataset.file_name(int(empty[0]))
+            yield find("many-empty", message, split=split, file=file)

@@ -1,0 +1,163 @@
+"""What is wrong with pictures: broken, there twice, in two parts, turned by their EXIF tag."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iouaware.checking.findings import Finding, find
+from iouaware.checking.reading import relative_text
+from iouaware.checking.thumbnails import Decode, choose_pictures, find_alike, read_thumbnails
+from iouaware.checking.turns import find_turned
+from iouaware.data.examining import ExaminedSet
+from iouaware.data.pictures import map_threads
+from iouaware.data.splitting import hash_file
+from iouaware.errors import DatasetError
+
+# where more of the pictures have a double, they are frames of one scene rather than copies
+_ALIKE_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class PictureList:
+    """The pictures of all parts.
+
+    Attributes:
+        paths: [I].
+        splits: [I] the part of each.
+        names: [I] as findings name them.
+        image_wh: [I, 2] px.
+        labels: [I] the boxes and classes of each, as text that is equal for equal ones.
+    """
+
+    paths: list[Path]
+    splits: list[str]
+    names: list[str]
+    image_wh: NDArray[np.int32]
+    labels: list[bytes]
+
+
+def list_examined(examined: ExaminedSet) -> PictureList:
+    """List the pictures of all parts, part by part."""
+    paths, splits, names, labels = [], [], [], []
+    sizes = [np.zeros((0, 2), np.int32)]
+    for split, part in examined.parts.items():
+        dataset = part.dataset
+        sizes.append(dataset.image_wh)
+        for index in range(len(dataset)):
+            target = dataset.target(index)
+            paths.append(dataset.record(index).path)
+            splits.append(split)
+            names.append(dataset.file_name(index))
+            labels.append(target.boxes.tobytes() + target.labels.tobytes())
+    return PictureList(paths, splits, names, np.concatenate(sizes), labels)
+
+
+def find_picture_problems(
+    examined: ExaminedSet, decode: Decode = "auto"
+) -> tuple[list[Finding], dict[str, int]]:
+    """Look at the pictures of a data set.
+
+    Args:
+        examined: what was read.
+        decode: which pictures are decoded, as in ``choose_pictures``.
+
+    Returns:
+        The findings, and how many pictures there are and were decoded.
+    """
+    pictures = list_examined(examined)
+    chosen = choose_pictures(pictures.paths, pictures.image_wh, decode)
+    thumbnails = read_thumbnails(pictures.paths, chosen)
+    found = find_turned(examined)
+    for index, message in thumbnails.broken.items():
+        message = relative_text(message, examined.root).removeprefix(f"{pictures.names[index]}: ")
+        found.append(
+            find(
+                "unreadable-picture",
+                message.rpartition("; ")[0] or message,
+                split=pictures.splits[index],
+                file=pictures.names[index],
+            )
+        )
+    if len(chosen) < len(pictures.paths):
+        message = f"{len(chosen):,} of {len(pictures.paths):,} pictures were decoded"
+        found.append(find("not-decoded", f"{message}; of the others only the headers were read"))
+    groups = list(group_equal_files(pictures))
+    equal = {index: group[0] for group in groups for index in group}
+    for group in groups:
+        found += _tell_copies(pictures, group)
+    alike = [
+        (int(thumbnails.rows[first]), int(thumbnails.rows[second]))
+        for first, second in find_alike(thumbnails.pixels)
+    ]
+    alike = [pair for pair in alike if equal.get(pair[0], -1) != equal.get(pair[1], -2)]
+    found += _tell_alike(pictures, alike)
+    return found, {"pictures": len(pictures.paths), "decoded": len(chosen)}
+
+
+def group_equal_files(pictures: PictureList) -> Iterator[list[int]]:
+    """Yield groups of pictures, two or more each, whose files are equal byte for byte."""
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for index, size in enumerate(map_threads(_size_of, pictures.paths)):
+        by_size[size].append(index)
+    suspects = [index for group in by_size.values() if len(group) > 1 for index in group]
+    by_hash: dict[str, list[int]] = defaultdict(list)
+    digests = map_threads(hash_file, [pictures.paths[index] for index in suspects])
+    for index, digest in zip(suspects, digests, strict=True):
+        by_hash[digest].append(index)
+    yield from (sorted(group) for group in by_hash.values() if len(group) > 1)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _tell_copies(pictures: PictureList, group: Sequence[int]) -> Iterator[Finding]:
+    """Tell each picture of a group beside the first of another part, else of its own."""
+    for index in group[1:]:
+        others = [other for other in group if pictures.splits[other] != pictures.splits[index]]
+        other = others[0] if others and others[0] < index else group[0]
+        leak = pictures.splits[other] != pictures.splits[index]
+        message = f"the same picture as {pictures.names[other]}"
+        message += f" in {pictures.splits[other]}" if leak else ""
+        if pictures.labels[other] != pictures.labels[index]:
+            message += ", with other boxes"
+        yield _about(pictures, index, "leak" if leak else "duplicate-picture", message, other)
+
+
+def _tell_alike(pictures: PictureList, pairs: Sequence[tuple[int, int]]) -> Iterator[Finding]:
+    """Tell each picture that is nearly another once, those of another part first."""
+    with_double = {index for pair in pairs for index in pair}
+    if len(with_double) > max(20, _ALIKE_SHARE * len(pictures.paths)):
+        first, second = pairs[0]
+        message = (
+            f"{len(with_double):,} of {len(pictures.paths):,} pictures are nearly equal to another "
+            f"one, such as {pictures.names[first]} and {pictures.names[second]}: copies of a "
+            "picture cannot be told from frames of one scene"
+        )
+        yield find("alike", message)
+        return
+    told: set[int] = set()
+    crossing = [pair for pair in pairs if pictures.splits[pair[0]] != pictures.splits[pair[1]]]
+    for first, second in [*crossing, *pairs]:
+        if second in told:
+            continue
+        told.add(second)
+        leak = pictures.splits[first] != pictures.splits[second]
+        message = f"nearly the same picture as {pictures.names[first]}"
+        message += f" in {pictures.splits[first]}" if leak else ""
+        kind = "near-leak" if leak else "near-duplicate-picture"
+        yield _about(pictures, second, kind, message, first)
+
+
+def _about(pictures: PictureList, index: int, kind: str, message: str, other: int) -> Finding:
+    twin = pictures.splits[other], pictures.names[other]
+    return find(kind, message, split=pictures.splits[index], file=pictures.names[index], twin=twin)

@@ -1,0 +1,138 @@
+"""Decoding many pictures at a low resolution: which are broken, which look the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iouaware.data.pictures import map_threads
+from iouaware.errors import DatasetError
+from iouaware.images import read_thumbnail
+
+Decode = Literal["auto", "all", "none"]
+
+# decoded unless told otherwise: about fifteen seconds' worth, JPEGs being read at reduced size
+BUDGET_PX = 4_000_000_000
+_FULL_COST = 4  # a picture of another format takes as long as a JPEG so many times its size
+_JPEG = (".jpg", ".jpeg")
+_SIDE = 24
+# two thumbnails are of one picture where they correlate this much and no cell differs by more,
+# grey levels at the larger contrast: an object that came or went shows in its cells
+_CORRELATION = 0.98
+_CELL_DIFFERENCE = 40.0
+_BLOCK = 2048
+_TAIL = 4096
+_END_MARKS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """What decoding pictures gave.
+
+    Attributes:
+        rows: [D] indices of the pictures that were decoded.
+        pixels: [D, 24, 24] uint8, grey.
+        broken: index of a picture -> why it cannot be decoded.
+        asked: how many pictures were to be decoded.
+    """
+
+    rows: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+    broken: dict[int, str]
+    asked: int
+
+
+def choose_pictures(
+    paths: Sequence[Path], image_wh: NDArray[np.int32], decode: Decode
+) -> list[int]:
+    """Choose the pictures to decode: all within the budget, else a share, evenly spread.
+
+    Files that end without their format's end mark are chosen whatever the budget.
+
+    Args:
+        paths: [I] of the pictures.
+        image_wh: [I, 2] px.
+        decode: ``all``, ``none``, or ``auto`` for the budget.
+    """
+    if decode == "none":
+        return []
+    factor = [1 if path.suffix.lower() in _JPEG else _FULL_COST for path in paths]
+    cost = np.cumsum(image_wh.astype(np.int64).prod(axis=1) * np.array(factor, np.int64))
+    if decode == "all" or not len(cost) or cost[-1] <= BUDGET_PX:
+        return list(range(len(paths)))
+    step = cost[-1] / BUDGET_PX
+    spread = np.unique((np.arange(int(len(paths) / step)) * step).astype(np.int64))
+    ends = map_threads(_has_end, paths)
+    suspects = [index for index, whole in enumerate(ends) if not whole]
+    return sorted({*spread.tolist(), *suspects})
+
+
+def read_thumbnails(paths: Sequence[Path], chosen: Sequence[int]) -> Thumbnails:
+    """Decode pictures in a few threads.
+
+    Args:
+        paths: of all pictures.
+        chosen: indices of those to decode.
+    """
+
+    def look(index: int) -> NDArray[np.uint8] | str:
+        try:
+            return read_thumbnail(paths[index], _SIDE)
+        except DatasetError as error:
+            return str(error)
+
+    rows, pixels, broken = [], [], {}
+    for index, found in zip(chosen, map_threads(look, chosen), strict=True):
+        if isinstance(found, str):
+            broken[index] = found
+        else:
+            rows.append(index)
+            pixels.append(found)
+    stacked = np.array(pixels, np.uint8).reshape(-1, _SIDE, _SIDE)
+    return Thumbnails(np.array(rows, np.int64), stacked, broken, len(chosen))
+
+
+def find_alike(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of rows whose thumbnails show the same picture, the smaller row first.
+
+    Brightness, contrast and colour may differ, and the picture may have been stored anew, resized
+    or cut by a pixel or two. A picture of a single colour is like no other.
+
+    Args:
+        pixels: [D, side, side] uint8.
+    """
+    values = pixels.reshape(len(pixels), pixels.shape[1] * pixels.shape[2]).astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    spread = values.std(axis=1, keepdims=True)  # [D, 1], grey levels
+    values /= np.maximum(spread, 1)  # so that a plain picture correlates with none
+    length = values.shape[1]
+    for start in range(0, len(values), _BLOCK):
+        rows = values[start : start + _BLOCK]
+        correlation = rows @ values[start:].T / length  # [block, D - start]
+        for first, second in np.argwhere(correlation >= _CORRELATION).tolist():
+            if second <= first:
+                continue
+            gap = np.abs(values[start + first] - values[start + second]).max()
+            larger = float(max(spread[start + first, 0], spread[start + second, 0]))
+            if gap * larger <= _CELL_DIFFERENCE:
+                yield start + first, start + second
+
+
+def _has_end(path: Path) -> bool:
+    """Tell whether a file has its format's end mark near its end; True where there is none."""
+    mark = _END_MARKS.get(path.suffix.lower())
+    if mark is None:
+        return True
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL))
+            return mark in file.read()
+    except OSError:
+        return False

@@ -1,0 +1,160 @@
+"""Pictures with their YOLO text files: paired by folder, by list, or by name alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from iouaware.data.examination import Examination, noting
+from iouaware.data.parts import split_of
+from iouaware.data.pictures import PictureFinder, list_pictures
+from iouaware.errors import DatasetError
+from iouaware.images import IMAGE_SUFFIXES
+
+Pairs = list[tuple[Path, Path | None]]
+# text files that are no labels
+_LISTS = ("classes", "obj", "train", "val", "valid", "test", "notes", "readme")
+
+
+def resolve_place(entry: str, bases: Sequence[Path]) -> Path | None:
+    """Find a folder or list that was written on another machine or below another folder.
+
+    Leading parts are dropped one by one, so ``../train/images`` and ``/home/me/set/images/train``
+    are found below the file that names them; a part that names a split stays, for images/ is not
+    what ``valid/images`` means.
+    """
+    parts = [part for part in entry.replace("\\", "/").split("/") if part not in ("", ".")]
+    if Path(entry).is_absolute() and Path(entry).exists():
+        return Path(entry)
+    for base in bases:
+        if (base / "/".join(parts)).exists():
+            return base / "/".join(parts)
+    folders = parts[:-1] if Path(entry).suffix.lower() in IMAGE_SUFFIXES else parts
+    named = [position for position, part in enumerate(folders) if split_of(part)]
+    for start in range(1, named[-1] + 1 if named else len(parts)):
+        for base in bases[:-1] or bases:
+            path = base / "/".join(parts[start:])
+            if ".." not in parts[start:] and path.exists():
+                return path
+    return None
+
+
+def pair_place(place: Path, bases: Sequence[Path], examination: Examination | None) -> Pairs:
+    """Pair the pictures of a folder or of a list with their text files.
+
+    Raises:
+        DatasetError: a picture is missing, or a text file with boxes has none.
+    """
+    if place.is_dir():
+        pictures = list_pictures(place)
+        pairs = [(picture, find_label_file(picture)) for picture in pictures]
+        _refuse_orphans(place, pairs, examination)
+        return pairs
+    pairs = []
+    for number, line in enumerate(read_lines(place), 1):
+        name, where = line.strip(), f"{place} line {number}"
+        if name:
+            picture = resolve_place(name, [place.parent, *bases])
+            if picture is not None:
+                pairs.append((picture, find_label_file(picture)))
+                continue
+            with noting(examination, "missing-picture", name, where):
+                raise DatasetError(
+                    f"{where}: no picture {name!r}; put it there, or say where the pictures are "
+                    "with --images DIR"
+                )
+    return pairs
+
+
+def find_label_file(picture: Path) -> Path | None:
+    """Return the text file of a picture, or None.
+
+    It lies in ``labels`` where the picture's path says ``images``, or beside the picture.
+    """
+    in_labels = labels_folder(picture.parent) / f"{picture.stem}.txt"
+    if in_labels.is_file():
+        return in_labels
+    beside = picture.with_suffix(".txt")
+    return beside if beside.is_file() else None
+
+
+def labels_folder(pictures: Path) -> Path:
+    """Put ``labels`` in place of the last ``images`` of a folder's path."""
+    parts = list(pictures.parts)
+    for position in range(len(parts) - 1, -1, -1):
+        if parts[position].lower() == "images":
+            parts[position] = "labels"
+            return Path(*parts)
+    return pictures
+
+
+def label_files(folder: Path) -> Iterable[Path]:
+    """Yield the text files below a folder, sorted, but for lists of names and pictures."""
+    for path in sorted(folder.glob("**/*.txt")):
+        if path.stem.lower() not in _LISTS:
+            yield path
+
+
+def _refuse_orphans(place: Path, pairs: Pairs, examination: Examination | None) -> None:
+    """Raise where a label file with boxes has no picture."""
+    used = {text for _, text in pairs}
+    for path in label_files(labels_folder(place)):
+        if path not in used and path.read_bytes().strip() and _looks_like_labels(path):
+            with noting(examination, "missing-picture", path.stem, path):
+                raise DatasetError(
+                    f"{path}: no picture {path.stem}.* in {place}; put it there, take the labels "
+                    "out, or say where the pictures are with --images DIR"
+                )
+
+
+def _looks_like_labels(path: Path) -> bool:
+    """Tell labels from other text by the first line: a class and at least four values."""
+    fields = path.read_text("utf-8", errors="replace").strip().splitlines()[0].split()
+    return len(fields) >= 5 and fields[0].isdigit()
+
+
+def pair_list(
+    place: Path, bases: Sequence[Path], images: Path, examination: Examination | None
+) -> Pairs:
+    """Pair the pictures that a list names, found by name below ``--images``, with text files.
+
+    The text files lie where the list has its pictures, below one of the bases.
+    """
+    finder = PictureFinder([images], images, images)
+    pairs: Pairs = []
+    for number, line in enumerate(read_lines(place), 1):
+        name, where = line.strip().replace("\\", "/"), f"{place} line {number}"
+        if name:
+            with noting(examination, "missing-picture", name, where):
+                listed = Path(name)
+                places = labels_folder(listed.parent) / listed.name, listed
+                texts = (resolve_place(str(one.with_suffix(".txt")), bases) for one in places)
+                picture = finder.find(name, where)
+                pairs.append((picture, next((text for text in texts if text), None)))
+    return pairs
+
+
+def pair_labels(labels: Path, images: Path, where: Path) -> Pairs:
+    """Pair label files with pictures of the same name below ``--images``."""
+    finder = PictureFinder([images], images, images)
+    pairs: Pairs = []
+    for path in label_files(labels):
+        picture = finder.find_stem(path.stem, str(path))
+        if picture is None:
+            raise DatasetError(f"{path}: no picture {path.stem}.* below --images {images}")
+        pairs.append((picture, path))
+    if not pairs:
+        raise DatasetError(f"{where}: no label files in {labels}; expected one for each picture")
+    return pairs
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file.
+
+    Raises:
+        DatasetError: it cannot be read as text.
+    """
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read as text ({error})") from error

@@ -1,0 +1,119 @@
+"""``iouaware.check``: what is wrong with a data set, and a corrected copy of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from iouaware.checking.check import check_data
+from iouaware.checking.findings import CheckReport
+from iouaware.checking.fixing import correct, write_corrected
+from iouaware.checking.sheet import write_sheet
+from iouaware.checking.telling import report_lines
+from iouaware.checking.thumbnails import Decode
+from iouaware.data.examining import ExaminedSet, examine
+from iouaware.errors import ConfigError, DatasetError
+from iouaware.inference.exported import is_exported
+from iouaware.running.folder import RunLog, Say, claim_folder, find_model
+
+CHANGES_FILE = "changes.json"
+
+
+def check(
+    data: str | Path,
+    *,
+    with_: str | Path | None = None,
+    fix: str | Path | None = None,
+    sheet: str | Path | None = None,
+    images: str | Path | None = None,
+    decode: Decode = "auto",
+    say: Say | None = None,
+) -> CheckReport:
+    """Find what is wrong with a data set: files, pictures, boxes, classes, leaks.
+
+    Nothing of the data set is changed.
+
+    Args:
+        data: a COCO, Pascal VOC or YOLO data set: its folder, or the file about it.
+        with_: a run folder or model file to compare classes and picture size with, or ``latest``.
+        fix: a new folder for a corrected copy; ``changes.json`` in it lists what was changed.
+        sheet: a picture file for a contact sheet of drawn boxes, findings first.
+        images: where the pictures are, to be found by name.
+        decode: ``all`` pictures, ``none`` (headers alone), or ``auto``: all up to 4,000 million
+            pixels, of larger sets an evenly spread share and every file without an end mark.
+        say: takes each line meant for the user; Python's logging by default.
+
+    Returns:
+        The findings, gravest first, and facts about the data. ``ok`` is False where there are
+        errors or warnings; notes are advice.
+
+    Raises:
+        DatasetError: no data set there, or the copy cannot be written.
+        CheckpointError: ``with_`` is no model.
+        ConfigError: ``fix`` is not new, or lies in the data set; ``sheet`` is no picture's name.
+    """
+    log, place = RunLog(say), Path(data)
+    model = None
+    if with_ is not None:
+        model = Path(with_) if is_exported(Path(with_)) else find_model(with_)
+    examined = examine(place, None if images is None else Path(images))
+    if not examined.parts:
+        problem = examined.layout.problems[0]
+        raise DatasetError(problem.message)
+    out = None if fix is None else _claim(Path(fix), examined)
+    report = check_data(examined, place, model, decode)
+    for line in report_lines(report):
+        log(line)
+    if sheet is not None:
+        count = write_sheet(examined, report.findings, Path(sheet))
+        log(f"drew {count} pictures on {sheet}")
+    if out is not None:
+        log(_write_copy(examined, report, out))
+    return report
+
+
+def _claim(out: Path, examined: ExaminedSet) -> Path:
+    """Make sure that the corrected copy has a place of its own.
+
+    Raises:
+        ConfigError: it is not empty, or lies in the data set.
+    """
+    if out.resolve().is_relative_to(examined.root.resolve()):
+        raise ConfigError(
+            f"--fix {out}: lies in the data set, expected a folder outside; nothing in the data "
+            "set is touched: name another one"
+        )
+    try:
+        return claim_folder(out)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("--out", "--fix")) from error
+
+
+def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:
+    """Write the copy aside and move it as a whole; return the line about it."""
+    parts, changes = correct(examined, report.findings)
+    done = {(change.kind, change.split, change.file) for change in changes}
+    left = [
+        finding.result()
+        for finding in report.findings
+        if finding.severity != "note" and (finding.kind, finding.split, finding.file) not in done
+    ]
+    with tempfile.TemporaryDirectory(prefix=".fixing-", dir=out.parent) as scratch:
+        written = Path(scratch, "written")
+        write_corrected(parts, written)
+        content = {
+            "data": str(examined.root),
+            "changes": [asdict(change) for change in changes],
+            "left": left,
+        }
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        (written / CHANGES_FILE).write_text(text, "utf-8")
+        out.rmdir()
+        os.replace(written, out)  # noqa: PTH105  replaces on every system
+    return (
+        f"wrote {out}: {len(changes):,} changes, listed in {out / CHANGES_FILE}; "
+        f"{len(left):,} findings are left for you"
+    )

@@ -1,0 +1,98 @@
+"""Class names, and what each part has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from iouaware.checking.classes import count_classes, find_class_problems
+from iouaware.data.examining import ExaminedPart
+from tests.checking.numbers import examined, part
+
+BOX = (10.0, 10.0, 50.0, 40.0)
+
+
+def split(name: str, counts: dict[str, int], empty: int = 0) -> ExaminedPart:
+    """Build a part with so many boxes of each class, one a picture."""
+    pictures: list[Sequence[tuple[int, tuple[float, ...]]]] = [
+        [(label, BOX)] for label, count in enumerate(counts.values()) for _ in range(count)
+    ]
+    return part(name, [*pictures, *[[]] * empty], names=tuple(counts))
+
+
+def told(**parts: ExaminedPart) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.split) for finding in find_class_problems(examined(**parts))]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "similar"),
+    [
+        ("Stop sign", "stop_sign", True),
+        ("bolt", "bolts", True),
+        ("screw", "scrw", True),
+        ("screw", "screww", True),
+        ("screw", "scerw", True),
+        ("Speed Limit 30", "Speed Limit 80", False),
+        ("Speed Limit 10", "Speed Limit 100", False),
+        ("cat", "car", False),
+        ("mouse", "horse", False),
+        ("traffic light", "traffic sign", False),
+    ],
+)
+def test_p07_nearly_equal_names(first: str, second: str, similar: bool) -> None:
+    found = told(train=split("train", {first: 100, second: 10}))
+    assert (("similar-classes", "") in found) is similar
+
+
+def test_a_name_a_letter_off_is_a_slip_only_where_it_is_rare() -> None:
+    assert not told(train=split("train", {"house": 30, "mouse": 30}))
+
+
+def test_a_class_that_training_does_not_name_is_an_error_with_the_near_name() -> None:
+    data = examined(
+        train=split("train", {"screw": 20, "nut": 20}), val=split("val", {"scrw": 4, "nut": 4})
+    )
+    found = [f for f in find_class_problems(data) if f.kind == "not-in-training"]
+    assert [(f.severity, f.split) for f in found] == [("error", "val")]
+    assert "4 boxes of 'scrw'" in found[0].message
+    assert "did you mean 'screw'?" in found[0].message
+
+
+def test_p49_classes_absent_from_a_part() -> None:
+    found = told(
+        train=split("train", {"cat": 20, "dog": 20, "owl": 0}),
+        val=split("val", {"cat": 5, "dog": 0, "owl": 1}),
+    )
+    assert found == [("untrained-class", "val"), ("absent-class", "val")]
+
+
+def test_unused_and_rare_classes_are_notes() -> None:
+    found = find_class_problems(examined(train=split("train", {"cat": 10, "dog": 9, "owl": 0})))
+    assert [(f.kind, f.severity) for f in found] == [
+        ("unused-class", "note"),
+        ("rare-class", "note"),
+    ]
+
+
+def test_p06_other_ids_for_the_same_names() -> None:
+    parts = {
+        "train": split("train", {"cat": 10, "dog": 10}),
+        "val": split("val", {"dog": 10, "cat": 10}),
+    }
+    assert told(**parts) == [("other-ids", "val")]
+
+
+def test_p03_many_empty_pictures() -> None:
+    # 3 of 13 are 23 %, 5 of 15 are 33 %
+    assert told(train=split("train", {"cat": 10}, empty=3)) == []
+    assert told(train=split("train", {"cat": 10}, empty=5)) == [("many-empty", "train")]
+
+
+def test_counts_leave_ignored_boxes_out() -> None:
+    data = examined(train=part("train", [[(0, BOX), (1, BOX)]], ignored=True))
+    assert dict(count_classes(data)["train"]) == {"cat": 0, "dog": 0}
+
+
+def test_a_part_without_boxes_has_unused_classes() -> None:
+    assert told(train=part("train", [])) == [("unused-class", "")] * 2

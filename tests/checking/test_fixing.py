@@ -1,0 +1,136 @@
+"""The corrected copy: what is changed, and that the original is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iouaware.checking.check import check_data
+from iouaware.data.examining import examine
+from iouaware.data.layouts import read_splits
+from iouaware.errors import ConfigError
+from iouaware.running.checking import check
+from tests.checking.conftest import Spoilable
+from tests.checking.planting import DEFECTS, FORMS, DrawnSet
+
+BY_NAME = {defect.name: defect for defect in DEFECTS}
+# what a copy can be freed of without a guess
+MENDED = (
+    "a box without area",
+    "a box outside",
+    "a box that sticks out",
+    "a box twice",
+    "an unreadable picture",
+    "a truncated picture",
+    "a missing picture",
+    "a picture twice",
+    "a leak",
+    "a picture of another size",
+    "a coordinate that is no number",
+    "an annotation without a picture",
+)
+
+
+def digest(folder: Path) -> str:
+    """Return a hash over all files of a folder, names and contents."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def plant(drawn: DrawnSet, *names: str) -> list[Path]:
+    """Plant defects into different pictures of the training part, and return those."""
+    pictures = drawn.full("train")[: len(names)]
+    for name, picture in zip(names, pictures, strict=True):
+        if drawn.form in BY_NAME[name].forms:
+            BY_NAME[name].plant(drawn, picture)
+    return pictures
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_copy_is_clean_and_the_original_untouched(
+    form: str, spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable(form)
+    plant(drawn, *MENDED)
+    before = digest(drawn.folder)
+    said: list[str] = []
+    report = check(drawn.folder, fix=tmp_path / "out", say=said.append)
+    assert not report.ok
+    assert digest(drawn.folder) == before
+    again = check_data(examine(tmp_path / "out"), tmp_path / "out")
+    assert again.ok, [finding.message for finding in again.findings]
+    listed = json.loads((tmp_path / "out" / "changes.json").read_text())
+    assert listed["left"] == []
+    kinds = {change["kind"] for change in listed["changes"]}
+    assert {"no-area", "duplicate-box", "leak", "missing-picture"} <= kinds
+    assert all(change["file"] and change["change"] for change in listed["changes"])
+    assert f"{len(listed['changes'])} changes" in said[-1]
+    read_splits(tmp_path / "out")  # and trains
+
+
+@pytest.mark.parametrize("form", ["coco", "voc"])
+def test_boxes_follow_a_turn_and_a_new_size(
+    form: str, spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable(form)
+    turned, shrunk = plant(drawn, "boxes drawn before a turn", "a picture of another size")
+    x1, y1, x2, y2 = drawn.rows(turned)[0][1:]
+    halved = np.array(drawn.rows(shrunk)[0][1:]) / 2
+    check(drawn.folder, fix=tmp_path / "out")
+    part = examine(tmp_path / "out").parts["train"].dataset
+    place = {Path(name).stem: index for index, name in enumerate(part.file_names.tolist())}
+    # orientation 6: shown by a quarter turn to the right, so that the bottom comes left
+    target = part.target(place[turned.stem])
+    np.testing.assert_allclose(target.boxes[0], [128 - y2, x1, 128 - y1, x2], atol=1e-3)
+    assert part.record(place[turned.stem]).width == 128
+    np.testing.assert_allclose(part.target(place[shrunk.stem]).boxes[0], halved, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("coco", "corners where sizes belong"),
+        ("voc", "sizes where corners belong"),
+        ("coco", "fractions where pixels belong"),
+        ("yolo", "pixels where fractions belong"),
+        ("yolo", "corners where centres belong"),
+    ],
+)
+def test_boxes_of_another_form_are_converted(
+    form: str, name: str, spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable(form)
+    picture = drawn.full("train")[0]
+    expected = [row[1:] for row in drawn.rows(picture)]
+    plant(drawn, name)
+    check(drawn.folder, fix=tmp_path / "out")
+    copied = DrawnSet(tmp_path / "out", form)
+    same = next(one for one in copied.full("train") if one.name == picture.name)
+    np.testing.assert_allclose([row[1:] for row in copied.rows(same)], expected, atol=1e-3)
+
+
+def test_classes_of_all_parts_are_in_the_copy(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+    plant(drawn, "a class in validation alone")
+    check(drawn.folder, fix=tmp_path / "out")
+    train, val = (examine(tmp_path / "out").parts[split].dataset for split in ("train", "val"))
+    assert train.class_names == val.class_names == (*drawn.names(), "wheel")
+    assert val.class_counts()[-1] == 1
+
+
+def test_a_copy_in_the_data_set_or_over_something_is_refused(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("yolo")
+    before = digest(tmp_path)
+    with pytest.raises(ConfigError, match=r"--fix .*lies in the data set"):
+        check(drawn.folder, fix=drawn.folder / "out")
+    with pytest.raises(ConfigError, match=r"--fix .*not empty"):
+        check(drawn.folder / "data.yaml", fix=tmp_path)
+    assert digest(tmp_path) == before

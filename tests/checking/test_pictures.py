@@ -1,0 +1,123 @@
+"""Pictures there twice, in two parts, broken, turned."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iouaware.checking import pictures
+from iouaware.checking.findings import Finding
+from iouaware.checking.pictures import find_picture_problems
+from iouaware.data.examining import examine
+from tests.checking.conftest import Spoilable
+from tests.checking.planting import DrawnSet
+
+
+def look(drawn: DrawnSet) -> list[Finding]:
+    return find_picture_problems(examine(drawn.folder))[0]
+
+
+def test_p49_a_leak_is_told_once_with_both_places(spoilable: Spoilable) -> None:
+    drawn = spoilable("coco")
+    source = drawn.full("train")[0]
+    drawn.add(source, "val", "copy.jpg")
+    (found,) = look(drawn)
+    assert (found.kind, found.split, found.file) == ("leak", "val", "images/val/copy.jpg")
+    assert found.message == f"the same picture as images/train/{source.name} in train"
+    assert found.twin == ("train", f"images/train/{source.name}")
+
+
+def test_copies_with_other_boxes_are_told_as_such(spoilable: Spoilable) -> None:
+    drawn = spoilable("voc")
+    copy = drawn.add(drawn.full("train")[0], "train", "copy.jpg")
+    drawn.write(copy, drawn.rows(copy)[:1])
+    (found,) = look(drawn)
+    assert found.kind == "duplicate-picture"
+    assert found.message.endswith("with other boxes")
+
+
+def test_three_copies_are_two_findings(spoilable: Spoilable) -> None:
+    drawn = spoilable("yolo")
+    source = drawn.full("train")[0]
+    for name in ("copy1.jpg", "copy2.jpg"):
+        drawn.add(source, "train", name)
+    assert [found.kind for found in look(drawn)] == ["duplicate-picture"] * 2
+
+
+def test_a_near_copy_in_the_same_part_is_advice(spoilable: Spoilable) -> None:
+    drawn = spoilable("yolo")
+    drawn.add(drawn.full("train")[0], "train", "copy.jpg", scale=0.9)
+    (found,) = look(drawn)
+    assert (found.kind, found.severity) == ("near-duplicate-picture", "note")
+
+
+def test_frames_of_one_scene_are_told_in_one_line(tmp_path: Path) -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    scene = Image.fromarray(blocks).resize((80, 60), Image.Resampling.BICUBIC)
+    for number in range(30):
+        path = tmp_path / "images" / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        scene.save(path, quality=60 + number)
+    (tmp_path / "data.yaml").write_text("names: [cat]\ntrain: images\n")
+    (found,) = look(DrawnSet(tmp_path, "yolo"))
+    assert found.kind == "alike"
+    assert "30 of 30 pictures" in found.message
+
+
+def turn(path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:
+        copy = image.copy()
+    copy.save(path, exif=exif)
+
+
+def test_p11_a_turn_that_the_annotations_follow_is_a_note(spoilable: Spoilable) -> None:
+    drawn = spoilable("coco")
+    picture = drawn.full("train")[0]
+    turn(picture, 6)
+
+    def swap(content: dict[str, Any]) -> None:
+        image = next(one for one in content["images"] if one["file_name"] == picture.name)
+        image["width"], image["height"] = image["height"], image["width"]
+
+    drawn.change_json("train", swap)
+    (found,) = look(drawn)
+    assert (found.kind, found.severity) == ("turn-followed", "note")
+
+
+@pytest.mark.parametrize(("form", "orientation"), [("yolo", 6), ("coco", 3)])
+def test_p11_a_turn_that_nothing_shows_is_a_warning(
+    form: str, orientation: int, spoilable: Spoilable
+) -> None:
+    drawn = spoilable(form)
+    turn(drawn.full("train")[0], orientation)
+    (found,) = look(drawn)
+    assert (found.kind, found.severity) == ("turned-picture", "warning")
+    assert found.file == drawn.full("train")[0].relative_to(drawn.folder).as_posix()
+
+
+def test_headers_alone_are_told(spoilable: Spoilable) -> None:
+    drawn = spoilable("coco")
+    found, counts = find_picture_problems(examine(drawn.folder), "none")
+    assert [one.kind for one in found] == ["not-decoded"]
+    assert counts == {"pictures": 40, "decoded": 0}
+
+
+def test_equal_sizes_alone_are_no_copies(
+    spoilable: Spoilable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = spoilable("coco")
+    monkeypatch.setattr(pictures, "_size_of", lambda path: 7)
+    assert look(drawn) == []
+
+
+def test_a_set_of_no_pictures_at_all_has_no_findings(spoilable: Spoilable) -> None:
+    drawn = spoilable("coco")
+    shutil.rmtree(drawn.folder / "images")
+    assert look(drawn) == []  # that they are missing is told while reading

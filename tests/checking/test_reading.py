@@ -1,0 +1,77 @@
+"""What reading stops at or mends, as findings with file, annotation and advice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from iouaware.checking.findings import Finding
+from iouaware.checking.reading import find_reading_problems
+from iouaware.data.examining import examine
+from tests.checking.conftest import Spoilable
+from tests.data.layout_files import coco, picture, text, yolo_picture
+
+
+def look(folder: Path) -> list[Finding]:
+    return find_reading_problems(examine(folder))
+
+
+def test_p01_a_box_without_area_names_file_and_annotation(tmp_path: Path) -> None:
+    yolo_picture(tmp_path / "images" / "a.png", line="0 0.5 0.5 0.5 0.5\n0 0.25 0.5 0 0.5\n")
+    text(tmp_path / "data.yaml", "names: [cat]\ntrain: images\n")
+    (found,) = look(tmp_path)
+    assert (found.kind, found.split, found.file) == ("no-area", "train", "images/a.png")
+    assert found.annotation == "labels/a.txt line 2"
+    assert found.message.endswith("[10, 5, 10, 15]")  # of a picture of 40 x 20
+    assert found.box == (10.0, 5.0, 10.0, 15.0)
+
+
+def test_several_problems_of_one_file_are_all_told(tmp_path: Path) -> None:
+    lines = "0 0.5 0.5 0.5 0.5\n7 0.5 0.5 0.5 0.5\n0 0.5 abc 0.5 0.5\n0 0.5 0.5\n"
+    yolo_picture(tmp_path / "images" / "a.png", line=lines)
+    text(tmp_path / "data.yaml", "names: [cat]\ntrain: images\n")
+    found = look(tmp_path)
+    assert [(one.kind, one.annotation[-6:]) for one in found] == [
+        ("unknown-class", "line 2"),
+        ("unreadable-box", "line 3"),
+        ("unreadable-box", "line 4"),
+    ]
+    assert examine(tmp_path).parts["train"].dataset.count_boxes() == 1
+
+
+def test_p02_a_single_coco_box_of_corners_is_told_from_one_that_sticks_out(tmp_path: Path) -> None:
+    # in 40 x 20 px: [20, 5, 38, 18] reaches 58, 23 as width and height, and fits as corners
+    for name, box in (("corners", [20, 5, 38, 18]), ("clipped", [20, 5, 22, 10])):
+        folder = tmp_path / name
+        for n in range(8):
+            picture(folder / "images" / f"{n}.png")
+        path = coco(folder / "annotations" / "train.json", [f"{n}.png" for n in range(8)])
+        content = path.read_text().replace('"bbox": [10, 4, 20, 4]', f'"bbox": {box}', 1)
+        path.write_text(content)
+    assert [one.kind for one in look(tmp_path / "corners")] == ["odd-form"]
+    assert [one.kind for one in look(tmp_path / "clipped")] == ["stuck-out"]
+
+
+def test_the_words_of_an_error_are_parted_into_found_and_to_do(spoilable: Spoilable) -> None:
+    drawn = spoilable("coco")
+    gone = drawn.full("train")[0]
+    gone.unlink()
+    (found,) = look(drawn.folder)
+    assert found.message.startswith(f"no picture '{gone.name}' in images/train, ")
+    assert (found.file, found.annotation) == (gone.name, "annotations/train.json image 1")
+    assert found.advice.startswith("put it there, or say where the pictures are with --images")
+    assert str(drawn.folder) not in f"{found.file} {found.annotation} {found.message}"
+
+
+def test_a_clean_set_has_none(spoilable: Spoilable) -> None:
+    assert look(spoilable("coco").folder) == []
+
+
+def test_a_part_that_is_no_json_names_its_file_and_the_others_are_read(
+    spoilable: Spoilable,
+) -> None:
+    drawn = spoilable("coco")
+    drawn.json("val").write_text('{"images": [], "annotations": "categories"')
+    (found,) = look(drawn.folder)
+    assert (found.kind, found.file) == ("unreadable-file", "annotations/val.json")
+    assert found.message.startswith("not valid JSON (")
+    assert list(examine(drawn.folder).parts) == ["train"]
