@@ -3,9 +3,9 @@
 Command: ``python benchmarks/memory.py [--quick]``. Takes about ten minutes on two cores, with
 ``--quick`` (100 and 1,000) one. Prints a line each and writes ``benchmarks/results/memory.json``.
 
-The pictures are sixteen drawn ones under many names, the model is ``small`` with random weights at
-128 px; boxes are kept from S 0.05 on, and every picture is drawn. Each number in a process of its
-own.
+The pictures are sixteen drawn ones of 128 px under many names, the model is ``small`` with random
+weights; ten boxes a picture are written, and every picture is drawn. Each number in a process of
+its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from iouaware import runtime
 
 RESULT = Path(__file__).parent / "results" / "memory.json"
 COUNTS = (100, 1_000, 10_000)
-DRAWN, CLASSES, IMAGE_SIZE = 16, 20, 128
+DRAWN, CLASSES, IMAGE_SIZE, BOXES = 16, 20, 128, 10
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def measure(count: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        synthesize(folder / "data", images=DRAWN, seed=0)
+        synthesize(folder / "data", images=DRAWN, seed=0, image_wh=(IMAGE_SIZE, IMAGE_SIZE))
         drawn = sorted((folder / "data").rglob("*.jpg"))
         (folder / "pictures").mkdir()
         for index in range(count):
@@ -74,7 +74,8 @@ def predict(model: Path, pictures: Path) -> None:
 
     runtime.prepare_process()
     predictor = iouaware.load(model, "cpu")
-    predict_folder(predictor, [pictures], pictures.parent / "out", score_threshold=P_FLOOR)
+    out = pictures.parent / "out"
+    predict_folder(predictor, [pictures], out, score_threshold=P_FLOOR, max_detections=BOXES)
     print(peak_memory_mb())
 
 

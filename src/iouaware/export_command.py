@@ -52,9 +52,10 @@ def add_export(parser: ArgumentParser, arguments: Sequence[str]) -> None:
 
 def run_export(options: Namespace, say: Say) -> dict[str, Any]:
     """Export a model and print how like the model the file is."""
+    from iouaware.inference.exported import parity_file
     from iouaware.run import Run
 
     names = ("int8", "data", "end", "bake", "image_size", "out", "opset")
     file = Run(options.RUN, say=say).export(options.format, **given(options, *names))
     say(f"wrote {file}")
-    return {"file": str(file), "parity": str(file.with_suffix(".parity.json"))}
+    return {"file": str(file), "parity": str(parity_file(file))}

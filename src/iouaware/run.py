@@ -277,7 +277,7 @@ class Run:
     ) -> Path:
         """Write the model to a file that runs without torch, and measure how like it is.
 
-        The options are those of ``ExportOptions``; ``<stem>.parity.json`` is written beside it.
+        The options are those of ``ExportOptions``; ``<file>.parity.json`` is written beside it.
 
         Raises:
             ConfigError: a package of the extra is missing, or settings do not fit.

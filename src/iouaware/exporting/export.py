@@ -35,6 +35,7 @@ from iouaware.inference.exported import (
     ExportInfo,
     Format,
     open_exported,
+    parity_file,
     write_metadata,
 )
 from iouaware.inference.predictor import image_size_of
@@ -73,7 +74,7 @@ def export_model(
 
     Args:
         model_path: the weights.
-        out: the file; replaced if there. ``<stem>.parity.json`` is written beside it.
+        out: the file; replaced if there. ``<file>.parity.json`` is written beside it.
         plan: what it is to be.
         pictures: to compare on.
         say: takes each line meant for the user.
@@ -97,7 +98,7 @@ def export_model(
     backend = TorchBackend(detector, settings, "cpu", model.has_iou)
     report = compare_with_torch(backend, open_exported(out), pictures)
     report |= {"file": out.name, "bytes": _size_of(out), "versions": _versions()}
-    write_json(out.with_suffix(".parity.json"), report)
+    write_json(parity_file(out), report)
     keep_metadata(write_metadata(replace(info, parity=report)))
     return report
 
@@ -261,6 +262,6 @@ def refuse_past(report: Mapping[str, Any], out: Path) -> None:
         more = len(report["past"]) - 1
         raise ParityError(
             f"{out} misses parity: {report['past'][0]}"
-            + (f"; {more} more in {out.with_suffix('.parity.json').name}" if more else "")
+            + (f"; {more} more in {parity_file(out).name}" if more else "")
             + "; the file was written all the same"
         )

@@ -238,6 +238,11 @@ def is_exported(path: Path) -> bool:
     return path.suffix in SUFFIXES.values()
 
 
+def parity_file(path: Path) -> Path:
+    """Return where the figures of an exported file are kept: beside it, under its whole name."""
+    return path.with_name(f"{path.name}.parity.json")
+
+
 def open_exported(
     file: Path, device: str | None = None, precision: Precision = "float32"
 ) -> ExportedBackend:
