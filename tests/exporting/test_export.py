@@ -114,7 +114,9 @@ def test_another_model_misses_parity(onnx_file: Path, tiny_coco: Path) -> None:
     report = compare_with_torch(
         backend, open_exported(onnx_file), Pictures(read_split(tiny_coco, "val"), "val")
     )
-    with pytest.raises(ParityError, match=r"m\.onnx misses parity: .* differ by .* more in m\.par"):
+    with pytest.raises(
+        ParityError, match=r"m\.onnx misses parity: .* differ by .* more in m\.onnx\.par"
+    ):
         refuse_past(report, Path("m.onnx"))
     refuse_past({"past": []}, Path("m.onnx"))
 
