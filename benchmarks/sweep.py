@@ -3,8 +3,9 @@
 Command: ``python benchmarks/sweep.py [--quick]``. Takes about five minutes on two cores, with
 ``--quick`` one. Prints two lines and writes ``benchmarks/results/sweep.json``.
 
-An evaluation is fusion, NMS and COCO's figures at one alpha. The sweep does that eleven times, and
-matches detections for the held-out choice besides. They run in turn.
+An evaluation is fusion, NMS and COCO's figures at one alpha. The sweep fuses, suppresses and
+matches detections eleven times, and takes its figures and the held-out choice from the matches.
+They run in turn.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
 from iouaware.evaluation.alpha_sweep import sweep_alphas
 from iouaware.evaluation.coco_metrics import CocoEvaluator
+from iouaware.evaluation.held_out import compute_figures
 from iouaware.structures import Candidates, Frame
 
 RESULT = Path(__file__).parent / "results" / "sweep.json"
@@ -46,7 +48,8 @@ def main() -> None:
         started = time.perf_counter()
         CocoEvaluator(dataset).evaluate_candidates(candidates, 0.5, settings)
         between = time.perf_counter()
-        sweep_alphas(dataset, candidates, settings)
+        for judgement in sweep_alphas(dataset, candidates, settings):
+            compute_figures(judgement.matches)
         seconds["evaluation"].append(round(between - started, 3))
         seconds["sweep"].append(round(time.perf_counter() - between, 3))
     pairs = zip(seconds["sweep"], seconds["evaluation"], strict=True)

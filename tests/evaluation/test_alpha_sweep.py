@@ -10,7 +10,7 @@ from iouaware.config import InferenceConfig
 from iouaware.evaluation.alpha_sweep import ALPHAS, alpha_key, sweep_alphas
 from iouaware.evaluation.coco_metrics import CocoEvaluator
 from iouaware.evaluation.evaluate import evaluate_candidates, sweep_candidates
-from iouaware.evaluation.held_out import compute_figure
+from iouaware.evaluation.held_out import compute_figure, compute_figures
 
 SETTINGS = InferenceConfig()
 
@@ -32,7 +32,8 @@ def test_one_alpha_of_the_sweep_is_a_plain_evaluation(swept, alpha: float) -> No
     plain = evaluate_candidates(dataset, candidates, alpha, SETTINGS)
     row = sweep["alphas"].index(alpha)
     for name in ("AP", "AP50", "AP75", "AP80", "AP90"):
-        assert sweep[name][row] == plain[name]
+        # the two add up in another order
+        assert sweep[name][row] == pytest.approx(plain[name], abs=1e-14)
     point = sweep["operating_points"][alpha_key(alpha)]
     assert point["score_threshold"] == plain["operating_point"]["score_threshold"]
     assert point["false_alarms_per_empty_image"] == plain["false_alarms_per_empty_image"]
@@ -47,6 +48,14 @@ def test_matches_of_the_sweep_agree_with_its_metrics() -> None:
         for figure in ("AP", "AP75"):
             ours = compute_figure(judgement.matches, everything, figure)[0]
             assert ours == pytest.approx(getattr(judgement.metrics, figure), abs=1e-12)
+        for figure, value in compute_figures(judgement.matches).items():
+            assert value == pytest.approx(getattr(judgement.metrics, figure), abs=1e-12)
+
+
+def test_without_objects_there_are_no_figures() -> None:
+    found = make_candidates([[0, 0, 9, 9]], [0], [0.5], [0.5])
+    (judgement,) = sweep_alphas(make_dataset([[]], [[]]), [found], SETTINGS, (1.0,))
+    assert set(compute_figures(judgement.matches).values()) == {None}
 
 
 def test_p34_a_threshold_belongs_to_its_alpha() -> None:

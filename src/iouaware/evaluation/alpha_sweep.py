@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
@@ -20,21 +21,26 @@ def alpha_key(alpha: float) -> str:
     return f"{alpha:.1f}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judgement:
     """All about one alpha.
 
     Attributes:
         alpha: weight of the class score.
         table: the detections of all pictures.
-        metrics: COCO's numbers.
         matches: which detections are right.
+        evaluator: computes COCO's numbers.
     """
 
     alpha: float
     table: DetectionTable
-    metrics: CocoMetrics
     matches: Matches
+    evaluator: CocoEvaluator
+
+    @cached_property
+    def metrics(self) -> CocoMetrics:
+        """COCO's numbers, computed when they are first asked for: a sweep asks for few."""
+        return self.evaluator.evaluate(self.table)
 
 
 def judge_alpha(
@@ -44,7 +50,7 @@ def judge_alpha(
     alpha: float,
     settings: InferenceConfig,
 ) -> Judgement:
-    """Select, evaluate and match at one alpha.
+    """Select and match at one alpha.
 
     Raises:
         ValueError: candidates of another number of pictures, or alpha outside 0..1.
@@ -52,7 +58,7 @@ def judge_alpha(
     if len(candidates) != len(dataset):
         raise ValueError(f"candidates of {len(candidates)} pictures, expected {len(dataset)}")
     table = select_table(candidates, alpha, settings)
-    return Judgement(alpha, table, evaluator.evaluate(table), match_detections(dataset, table))
+    return Judgement(alpha, table, match_detections(dataset, table), evaluator)
 
 
 def sweep_alphas(

@@ -23,7 +23,7 @@ from iouaware.evaluation.alpha_sweep import (
 )
 from iouaware.evaluation.coco_metrics import CocoEvaluator
 from iouaware.evaluation.diagnosis import explain
-from iouaware.evaluation.held_out import FIGURES, judge_held_out
+from iouaware.evaluation.held_out import FIGURES, compute_figures, judge_held_out
 from iouaware.evaluation.localisation import compute_true_ious, correlations, iou_bias
 from iouaware.evaluation.oracle import ORACLE_ALPHA, evaluate_oracles, share_of_gap
 from iouaware.evaluation.thresholds import (
@@ -120,7 +120,8 @@ def sweep_candidates(
         )
     judged = {j.alpha: j for j in sweep_alphas(dataset, candidates, settings, alphas)}
     own, best = compute_true_ious(dataset, candidates)
-    curves = {name: [getattr(j.metrics, name) for j in judged.values()] for name in FIGURES}
+    figures = [compute_figures(j.matches) for j in judged.values()]
+    curves = {name: [found[name] for found in figures] for name in FIGURES}
     notes = dict(judged[1.0].metrics.notes)
     if len(judged) == 1 and len(alphas) > 1:
         notes["alphas"] = NO_IOU

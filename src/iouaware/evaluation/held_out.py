@@ -64,6 +64,16 @@ def compute_figure(matches: Matches, weights: NDArray[np.integer], figure: str =
     return _mean_over_levels(average_precision(matches, weights), figure)
 
 
+def compute_figures(matches: Matches) -> dict[str, float | None]:
+    """Return AP, AP50, AP75, AP80 and AP90 over all pictures; None without objects.
+
+    They are those of ``CocoEvaluator``, at a fraction of its time.
+    """
+    precisions = average_precision(matches, np.ones((1, len(matches.objects)), np.int32))
+    figures = {name: float(_mean_over_levels(precisions, name)[0]) for name in FIGURES}
+    return {name: None if np.isnan(value) else value for name, value in figures.items()}
+
+
 def _mean_over_levels(precisions: Floats, figure: str) -> Floats:
     """Average over the IoUs of a figure and the classes that exist, [S, T, K] -> [S]."""
     values = precisions[:, [IOU_KEYS.index(key) for key in FIGURES[figure]]]  # [S, T', K]
