@@ -16,7 +16,6 @@ from iouaware.checking.telling import report_lines
 from iouaware.checking.thumbnails import Decode
 from iouaware.data.examining import ExaminedSet, examine
 from iouaware.errors import ConfigError, DatasetError
-from iouaware.inference.exported import is_exported
 from iouaware.running.folder import RunLog, Say, claim_folder, find_model
 
 CHANGES_FILE = "changes.json"
@@ -56,9 +55,7 @@ def check(
         ConfigError: ``fix`` is not new, or lies in the data set; ``sheet`` is no picture's name.
     """
     log, place = RunLog(say), Path(data)
-    model = None
-    if with_ is not None:
-        model = Path(with_) if is_exported(Path(with_)) else find_model(with_)
+    model = None if with_ is None else find_model(with_)
     examined = examine(place, None if images is None else Path(images))
     if not examined.parts:
         problem = examined.layout.problems[0]
@@ -86,10 +83,7 @@ def _claim(out: Path, examined: ExaminedSet) -> Path:
             f"--fix {out}: lies in the data set, expected a folder outside; nothing in the data "
             "set is touched: name another one"
         )
-    try:
-        return claim_folder(out)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("--out", "--fix")) from error
+    return claim_folder(out, "--fix")
 
 
 def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:

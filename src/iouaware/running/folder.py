@@ -37,18 +37,22 @@ def new_run_folder(data: Path, out: Path | None = None) -> Path:
     return claim_folder(out)
 
 
-def claim_folder(out: Path) -> Path:
+def claim_folder(out: Path, flag: str = "--out") -> Path:
     """Make a folder that must not hold anything yet.
+
+    Args:
+        out: the folder.
+        flag: the option that names it, for errors.
 
     Raises:
         ConfigError: it exists and is not empty, or is a file.
     """
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out}: found a file, expected a folder; give another --out")
+        raise ConfigError(f"{flag} {out}: found a file, expected a folder; give another {flag}")
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(
-            f"--out {out}: the folder exists and is not empty, expected a new one; nothing is "
-            "written over: give another --out, or leave it out for a numbered folder"
+            f"{flag} {out}: the folder exists and is not empty, expected a new one; nothing is "
+            f"written over: give another {flag}, or leave it out for a numbered folder"
         )
     out.mkdir(parents=True, exist_ok=True)
     return out
