@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from figures import Entry, Results, Table, number, spread
 
@@ -41,14 +41,13 @@ def training_speeds(training: Entry) -> Iterator[Sequence[str]]:
     rates, speedup, settings = (training[k] for k in ("pictures_per_second", "speedup", "settings"))
     at = f"{settings['image_size']} px, batch {settings['batch_size']}"
     allocator = "torchvision, our allocator"
-    for what, ours, theirs, key in (
+    pairs = (
         (f"training, ResNet-18, {at}", "iouaware", "torchvision", "torchvision"),
         ("both with our allocator", "iouaware", allocator, "torchvision_with_our_allocator"),
         ("ours in float32 too", "iouaware, float32", "torchvision", "torchvision_in_float32"),
         (f"training, `small` beside it, {at}", "small", "torchvision", "small"),
-    ):
-        rate = [f"{number(rates[name]['median'])} pictures/s" for name in (ours, theirs)]
-        yield what, *rate, number(speedup[key])
+    )
+    return compare(pairs, rates, speedup, lambda rate: f"{number(rate)} pictures/s")
 
 
 def inference_speeds(inference: Entry) -> Iterator[Sequence[str]]:
@@ -56,16 +55,34 @@ def inference_speeds(inference: Entry) -> Iterator[Sequence[str]]:
     medians, speedup = inference["ms_a_picture"], inference["speedup"]
     at = f"{inference['settings']['image_size']} px, batch 1"
     allocator = "torchvision, our allocator"
-    for what, ours, peer, key in (
+    pairs = (
         (f"prediction, ResNet-50, {at}", "iouaware", "torchvision", "pytorch"),
         ("both with our allocator", "iouaware", allocator, "pytorch_with_our_allocator"),
         ("ours in bfloat16", "iouaware, bfloat16", "torchvision", "pytorch_bfloat16"),
         ("ours in ONNX Runtime", "iouaware, ONNX", "torchvision", "onnx"),
         ("ours in OpenVINO", "iouaware, OpenVINO", "torchvision", "openvino"),
         ("ours in INT8 (OpenVINO)", "iouaware, INT8", "torchvision", "int8"),
-    ):
-        ms = [f"{number(medians[name]['median'], 0)} ms" for name in (ours, peer)]
-        yield what, *ms, number(speedup[key])
+    )
+    return compare(pairs, medians, speedup, lambda ms: f"{number(ms, 0)} ms")
+
+
+def compare(
+    pairs: Iterable[tuple[str, str, str, str]],
+    measured: Entry,
+    speedup: Entry,
+    write: Callable[[float], str],
+) -> Iterator[Sequence[str]]:
+    """Return a line a pair: what is compared, both medians, and their ratio.
+
+    Args:
+        pairs: words, our contestant, the peer, and the key of the ratio.
+        measured: by contestant.
+        speedup: by key.
+        write: a median with its unit.
+    """
+    for what, ours, peer, key in pairs:
+        medians = (write(measured[name]["median"]) for name in (ours, peer))
+        yield what, *medians, number(speedup[key])
 
 
 def training_rows(results: Results) -> Iterator[Sequence[str]]:
