@@ -23,8 +23,9 @@ from iouaware.evaluation.evaluate import sweep_candidates
 from iouaware.evaluation.held_out import FIGURES, judge_held_out, kept_alpha
 from iouaware.evaluation.matches import Matches, match_detections
 from iouaware.images import canvas_fill
+from iouaware.inference.candidates import paper_candidates_from_outputs
 from iouaware.inference.postprocess import select_paper_detections
-from iouaware.inference.torch_backend import TorchBackend, paper_candidates_from_outputs
+from iouaware.inference.torch_backend import TorchBackend
 from iouaware.running.folder import read_json
 
 Figures = dict[str, Any]

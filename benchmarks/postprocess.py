@@ -47,8 +47,8 @@ def measure(share: float, rounds: int) -> dict[str, float]:
 
     from iouaware.anchors import build_anchors, level_sizes
     from iouaware.config import InferenceConfig
+    from iouaware.inference.candidates import candidates_from_outputs
     from iouaware.inference.postprocess import select_detections
-    from iouaware.inference.torch_backend import candidates_from_outputs
     from iouaware.model.head import prior_logit
     from iouaware.structures import Frame, HeadOutputs
 

@@ -44,8 +44,9 @@ def time_ours(model: Path, pictures: Sequence[Path]) -> dict[str, float]:
     from iouaware.checkpoint import read_model
     from iouaware.config import InferenceConfig
     from iouaware.images import canvas_fill, read_image, resize_to_canvas
+    from iouaware.inference.candidates import candidates_from_outputs
     from iouaware.inference.postprocess import select_detections
-    from iouaware.inference.torch_backend import TorchBackend, candidates_from_outputs
+    from iouaware.inference.torch_backend import TorchBackend
 
     detector, info = read_model(model)
     settings = InferenceConfig.model_validate(info.config["inference"])

@@ -28,6 +28,7 @@ TORCH_FILES = (
     "data/loader.py",
     "checkpoint.py",
     "inference/torch_backend.py",
+    "inference/candidates.py",
 )
 WITH_TORCH = TORCH_FOLDERS + TORCH_FILES
 VAGUE = {"utils.py", "util.py", "misc.py", "helpers.py", "common.py"}

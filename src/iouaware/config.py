@@ -53,6 +53,11 @@ class ModelConfig(_Settings):
         le=8,
         description="convs the IoU branch shares with the box branch; the rest is its own",
     )
+    second_look: bool = Field(
+        False,
+        description="with the IoU branch: look again at the pixels of the best boxes, for the IoU "
+        "of each with an object of its class",
+    )
     box_stds: tuple[float, float, float, float] = Field(
         (1.0, 1.0, 1.0, 1.0), description="each delta is divided by its own"
     )
@@ -145,6 +150,9 @@ class TrainConfig(_Settings):
     box_weight: float = Field(1.0, ge=0, description="factor of the box loss")
     iou_loss: Literal["bce", "l2", "l1"] = Field("bce", description="predicted to true IoU")
     iou_weight: float = Field(1.0, ge=0, description="factor of the IoU loss")
+    look_weight: float = Field(
+        1.0, ge=0, description="factor of the second look's loss; it moves nothing else"
+    )
     iou_target: Literal["iou", "centreness"] = Field(
         "iou",
         description="what the IoU branch learns; with centreness (FCOS) all that is called "

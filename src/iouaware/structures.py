@@ -107,6 +107,7 @@ class HeadOutputs(NamedTuple):
         iou_logits: [B, A]; their sigmoid is the predicted IoU. None without an IoU branch.
         anchors: [A, 4] input px, levels P3 to P7 in order.
         level_sizes: number of anchors of each level; they add up to A.
+        features: P3 to P5, [B, channels, H, W] each, where a second look will read them.
     """
 
     class_logits: Tensor
@@ -114,6 +115,17 @@ class HeadOutputs(NamedTuple):
     iou_logits: Tensor | None
     anchors: Tensor
     level_sizes: tuple[int, ...]
+    features: tuple[Tensor, ...] | None = None
+
+    def of_picture(self, row: int) -> HeadOutputs:
+        """Return what is said about one picture of the batch, as a batch of one."""
+        one = slice(row, row + 1)
+        return self._replace(
+            class_logits=self.class_logits[one],
+            deltas=self.deltas[one],
+            iou_logits=None if self.iou_logits is None else self.iou_logits[one],
+            features=None if self.features is None else tuple(f[one] for f in self.features),
+        )
 
 
 class AnchorTargets(NamedTuple):

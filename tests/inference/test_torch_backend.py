@@ -10,13 +10,13 @@ from iouaware.anchors import build_anchors, level_sizes
 from iouaware.boxes import decode_boxes
 from iouaware.config import InferenceConfig
 from iouaware.images import resize_to_canvas
-from iouaware.inference.postprocess import select_detections, select_paper_detections
-from iouaware.inference.predictor import Predictor
-from iouaware.inference.torch_backend import (
-    TorchBackend,
+from iouaware.inference.candidates import (
     candidates_from_outputs,
     paper_candidates_from_outputs,
 )
+from iouaware.inference.postprocess import select_detections, select_paper_detections
+from iouaware.inference.predictor import Predictor
+from iouaware.inference.torch_backend import TorchBackend
 from iouaware.structures import Frame, HeadOutputs, ImageArray
 from tests.inference.conftest import CONFIG, build_detector
 

@@ -16,8 +16,8 @@ from torchvision.models import detection
 from torchvision.models.detection.image_list import ImageList
 
 from iouaware.config import InferenceConfig, ModelConfig
+from iouaware.inference.candidates import candidates_from_outputs
 from iouaware.inference.postprocess import select_detections
-from iouaware.inference.torch_backend import candidates_from_outputs
 from iouaware.model.detector import Detector
 from iouaware.model.torchvision_names import (
     V1,

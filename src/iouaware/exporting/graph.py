@@ -16,7 +16,8 @@ from iouaware.boxes import decode_boxes
 from iouaware.config import InferenceConfig
 from iouaware.exporting.suppression import keep_best
 from iouaware.images import canvas_fill
-from iouaware.model.detector import Detector
+from iouaware.model.detector import Detector, take_rows
+from iouaware.model.second_look import LEVELS, LOOKS, BoxInputs
 
 ABSENT = -1.0  # S of what does not take part in NMS; a true S is 0 at least
 NMS_FLOOR = -0.5
@@ -35,7 +36,7 @@ class _Found(NamedTuple):
 class CandidateGraph(nn.Module):
     """Canvases in, candidates out: all that comes before alpha.
 
-    The same rule as ``inference.torch_backend.candidates_from_outputs``, without a loop over
+    The same rule as ``inference.candidates.candidates_from_outputs``, without a loop over
     pictures and without shapes that depend on what is seen.
     """
 
@@ -51,6 +52,7 @@ class CandidateGraph(nn.Module):
         self.detector = detector
         self.settings = settings
         self.has_iou = has_iou
+        self.second_look = detector.second_look if has_iou else None
         self.fill = canvas_fill(detector.mean)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -65,7 +67,7 @@ class CandidateGraph(nn.Module):
             grid = build_grid(level, stride, images, self.detector.config.geometry)  # [A_l, 4]
             chosen.append(self._best_of_level(level, grid, start))
             start = start + grid.shape[0]
-        logits, deltas, iou, anchors, labels, index = (
+        logits, deltas, iou, anchors, labels, index, all_logits = (
             torch.cat(parts, dim=1) for parts in zip(*chosen, strict=True)
         )
         best = torch.topk(
@@ -74,19 +76,36 @@ class CandidateGraph(nn.Module):
         scores, rows = best.values, best.indices  # [B, C] both
         above = scores > self.settings.p_floor
         boxes = decode_boxes(
-            _take(deltas, rows),
-            _take(anchors, rows),
+            take_rows(deltas, rows),
+            take_rows(anchors, rows),
             self.detector.config.box_stds,
             clamp_below=self.detector.config.geometry == "plain",
         )  # [B, C, 4]
         boxes = clip_to_canvas(boxes, images)
+        labels = labels.gather(1, rows)
+        predicted_iou = None
+        if self.has_iou:
+            iou_logits = iou.gather(1, rows)
+            predicted_iou = iou_logits.sigmoid() * above
+            if self.second_look is not None:
+                inputs = BoxInputs(boxes, take_rows(all_logits, rows), iou_logits)
+                seen = self._look_again(levels, inputs, labels)
+                predicted_iou = spread_looks(predicted_iou, seen, above)
         return _Found(
             boxes * above[..., None],
-            torch.where(above, labels.gather(1, rows), -1),
+            torch.where(above, labels, -1),
             scores * above,
-            iou.gather(1, rows).sigmoid() * above if self.has_iou else None,
+            predicted_iou,
             index.gather(1, rows),
         )
+
+    def _look_again(self, levels: list[Tensor], inputs: BoxInputs, labels: Tensor) -> Tensor:
+        """Return the IoU of the first boxes with an object of their class, [B, n]."""
+        if self.second_look is None:
+            raise ValueError("this detector has no second look")
+        first = BoxInputs(*(values[:, :LOOKS] for values in inputs))
+        logits: Tensor = self.second_look(levels[:LEVELS], first)  # [B, n, K]
+        return logits.gather(2, labels[:, :LOOKS, None])[..., 0].sigmoid()
 
     def _look(self, images: Tensor) -> list[Tensor]:
         """Compute the pyramid of uint8 canvases, P3 to P7."""
@@ -107,11 +126,12 @@ class CandidateGraph(nn.Module):
         iou = deltas[..., 0] if iou_logits is None else iou_logits  # unread without an IoU branch
         return (
             best.values,
-            _take(deltas, index),
+            take_rows(deltas, index),
             iou.gather(1, index),
             grid[index],
             labels,
             index + start,
+            class_logits if self.second_look is None else take_rows(class_logits, index),
         )
 
 
@@ -147,7 +167,7 @@ class DetectionGraph(nn.Module):
         shown = (best.values > NMS_FLOOR) & (best.values >= score_threshold)  # [B, D]
         rows = best.indices
         detections = {
-            "boxes": _take(boxes, rows) * shown[..., None],
+            "boxes": take_rows(boxes, rows) * shown[..., None],
             "scores": best.values * shown,
             "class_scores": found.class_scores.gather(1, rows) * shown,
             "labels": torch.where(shown, found.labels.gather(1, rows), -1),
@@ -257,14 +277,27 @@ def _end(seen: Tensor) -> Tensor:
     return torch.where(last > 0, last, seen.shape[1]).float()
 
 
+def spread_looks(predicted_iou: Tensor, seen: Tensor, above: Tensor) -> Tensor:
+    """Return the IoU of all candidates, as ``torch_backend.spread_looks`` does for one picture.
+
+    Args:
+        predicted_iou: the IoU branch's word, [B, C]; 0 where there is no candidate.
+        seen: the second look's, of the first n.
+        above: where there is a candidate, [B, C].
+    """
+    looked = seen.shape[1]
+    count = above[:, :looked].sum(dim=1, keepdim=True)  # [B, 1]
+    place = torch.arange(looked)[None]  # [1, n]
+    later = (place >= count // 2) & (place < count)  # [B, n]
+    said = (predicted_iou[:, :looked] * later).sum(dim=1, keepdim=True)
+    share = ((seen * later).sum(dim=1, keepdim=True) / said.clamp(min=1e-6)).clamp(max=1)
+    rest = predicted_iou[:, looked:] * share
+    return torch.cat([seen * above[:, :looked], rest], dim=1)
+
+
 def fuse(class_scores: Tensor, predicted_iou: Tensor, alpha: Tensor) -> Tensor:
     """Return S as ``scoring.fuse_scores`` does, for an alpha that is yet unknown (0-d)."""
     logarithm = alpha * class_scores.log() + (1 - alpha) * predicted_iou.log()
     # at the ends of alpha 0 * log(0) is no number; there S is the one factor, exactly
     fused = torch.where(alpha >= 1, class_scores, logarithm.exp())
     return torch.where(alpha <= 0, predicted_iou, fused)
-
-
-def _take(values: Tensor, rows: Tensor) -> Tensor:
-    """Pick rows of each picture, [B, N, 4], [B, M] -> [B, M, 4]."""
-    return values.gather(1, rows[..., None].expand(-1, -1, values.shape[-1]))

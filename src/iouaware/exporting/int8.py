@@ -24,7 +24,7 @@ QUANTISED = frozenset(
 )  # as ONNX and OpenVINO name them
 # their outputs are deltas and logits on a fine scale, and they are narrow; the class layer is wide:
 # with 91 classes it took 40 % of the time in float, and in INT8 it costs no AP
-FLOAT_LAYERS = ("box_layer", "iou_layer")
+FLOAT_LAYERS = ("box_layer", "iou_layer", "second_look")
 
 Feeds = dict[str, NDArray[Any]]
 

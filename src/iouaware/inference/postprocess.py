@@ -79,7 +79,7 @@ def select_paper_detections(
     """Choose the detections of one picture in the order of the authors' code: S > 0.05, then NMS.
 
     Args:
-        candidates: from ``torch_backend.paper_candidates_from_outputs`` at the same alpha.
+        candidates: from ``candidates.paper_candidates_from_outputs`` at the same alpha.
         alpha: weight of the class score, 0..1.
         settings: as in ``select_detections``.
         score_threshold: keep S at or above, beyond the paper's own S > 0.05.

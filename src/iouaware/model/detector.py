@@ -7,12 +7,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from iouaware.anchors import build_anchors, level_sizes
+from iouaware.anchors import STRIDES, build_anchors, level_sizes
 from iouaware.boxes import decode_boxes
 from iouaware.config import ModelConfig
 from iouaware.model.backbone import Backbone
 from iouaware.model.head import Head
 from iouaware.model.pyramid import FeaturePyramid
+from iouaware.model.second_look import LEVELS, BoxInputs, SecondLook
 from iouaware.structures import HeadOutputs
 
 CANVAS_MULTIPLE = 32  # so that every level halves exactly and the anchors' grid fits
@@ -31,6 +32,7 @@ class Detector(nn.Module):
         backbone: C3 to C5.
         pyramid: P3 to P7.
         head: class, box and IoU branches.
+        second_look: None without one.
     """
 
     def __init__(
@@ -71,6 +73,9 @@ class Detector(nn.Module):
             config.shared_iou_convs,
             config.prior_probability,
         )
+        self.second_look: SecondLook | None = None
+        if config.iou_head and config.second_look:  # last: the others start as without it
+            self.second_look = SecondLook(config.fpn_channels, num_classes)
         self.mean: Triple = mean or self.backbone.mean
         self.std: Triple = std or self.backbone.std
         # of the last canvas; no buffer, since averaging and DDP want buffers of one size
@@ -100,8 +105,51 @@ class Detector(nn.Module):
             )
         # a compiler stops here: before the network, so that all of it becomes one graph
         anchors, sizes = self._anchors_of((height, width), images.device)
-        class_logits, deltas, iou_logits = self.head(self.pyramid(self.backbone(images)))
-        return HeadOutputs(class_logits, deltas, iou_logits, anchors, sizes)
+        levels = self.pyramid(self.backbone(images))
+        features = None if self.second_look is None else tuple(levels[:LEVELS])
+        class_logits, deltas, iou_logits = self.head(levels)
+        return HeadOutputs(class_logits, deltas, iou_logits, anchors, sizes, features)
+
+    def box_inputs(self, outputs: HeadOutputs, anchor_index: Tensor) -> BoxInputs:
+        """Return what a second look needs of chosen anchors; nothing flows back into ``outputs``.
+
+        Args:
+            outputs: of ``forward``.
+            anchor_index: [B, n].
+        """
+        if outputs.features is None or outputs.iou_logits is None:
+            raise ValueError("this detector has no second look: model.second_look is off")
+        boxes = decode_boxes(
+            take_rows(outputs.deltas.detach(), anchor_index).float(),
+            outputs.anchors[anchor_index],
+            self.config.box_stds,
+            clamp_below=self.config.geometry == "plain",
+        )  # [B, n, 4]
+        height, width = (STRIDES[0] * side for side in outputs.features[0].shape[2:])
+        limit = boxes.new_tensor([width, height, width, height])
+        return BoxInputs(
+            torch.minimum(boxes.clamp(min=0), limit),
+            take_rows(outputs.class_logits.detach(), anchor_index).float(),
+            outputs.iou_logits.detach().gather(1, anchor_index).float(),
+        )
+
+    def look_again(self, outputs: HeadOutputs, inputs: BoxInputs) -> Tensor:
+        """Look at the pixels of boxes, in float32; nothing flows back into ``outputs``.
+
+        Args:
+            outputs: of ``forward``.
+            inputs: n boxes of each of B pictures.
+
+        Returns:
+            Logits of the IoU of each box with an object of each class, [B, n, K].
+
+        Raises:
+            ValueError: the detector has no second look.
+        """
+        if self.second_look is None or outputs.features is None:
+            raise ValueError("this detector has no second look: model.second_look is off")
+        features = [level.detach().float() for level in outputs.features]
+        return cast("Tensor", self.second_look(features, inputs))
 
     def decode(self, outputs: HeadOutputs) -> Tensor:
         """Turn the deltas of all anchors into boxes in input px, float32 [B, A, 4], not clipped."""
@@ -124,3 +172,8 @@ class Detector(nn.Module):
                 self._anchors = torch.tensor(anchors, device=device)
             self._anchors_hw = canvas_hw
         return self._anchors, level_sizes(canvas_hw)
+
+
+def take_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """Pick rows of each picture, [B, A, F], [B, n] -> [B, n, F]."""
+    return values.gather(1, rows[..., None].expand(-1, -1, values.shape[-1]))

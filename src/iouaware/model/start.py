@@ -30,10 +30,13 @@ from iouaware.model.weight_files import (
 )
 
 TORCHVISION = "torchvision:"
-_CLASS_LAYER = "head.class_layer."
+_CLASS_LAYER = ("head.class_layer.",)
 _IOU_BRANCH = ("head.iou_layer.", "head.iou_tower.")
+_SECOND_LOOK = ("second_look.",)
 # settings that may differ between the weights and the run that starts from them
-_FREE_SETTINGS = {"weights", "frozen_stages", "prior_probability", "iou_head", "shared_iou_convs"}
+_FREE_SETTINGS = {
+    "weights", "frozen_stages", "prior_probability", "iou_head", "shared_iou_convs", "second_look",
+}  # fmt: skip
 
 
 # what says how a network was trained rather than what it is
@@ -80,14 +83,12 @@ def start_from(detector: Detector, source: str, class_names: tuple[str, ...]) ->
             )
     own = detector.state_dict()
     shared = found.settings.get("shared_iou_convs")
-    has_iou = shared in (None, detector.config.shared_iou_convs) and all(
-        key in found.state and found.state[key].shape == value.shape
-        for key, value in own.items()
-        if key.startswith(_IOU_BRANCH)
-    )
+    has_iou = shared in (None, detector.config.shared_iou_convs) and _has(found, own, _IOU_BRANCH)
+    has_look = found.class_names == class_names and _has(found, own, _SECOND_LOOK)
+    new = _CLASS_LAYER + (() if has_iou else _IOU_BRANCH) + (() if has_look else _SECOND_LOOK)
     state = {**own}
     for key in own:
-        if key.startswith(_CLASS_LAYER) or (key.startswith(_IOU_BRANCH) and not has_iou):
+        if key.startswith(new):
             continue
         if key in found.state:
             state[key] = found.state[key]
@@ -99,7 +100,19 @@ def start_from(detector: Detector, source: str, class_names: tuple[str, ...]) ->
     except RuntimeError as error:
         reason = one_line(error, 300)
         raise CheckpointError(f"{source}: does not fit the network: {reason}") from error
-    return f"weights from {source}, {_describe(matched, class_names, detector, has_iou)}"
+    described = _describe(matched, class_names)
+    described += ", IoU branch new" if detector.config.iou_head and not has_iou else ""
+    described += ", second look new" if detector.second_look is not None and not has_look else ""
+    return f"weights from {source}, {described}"
+
+
+def _has(found: _Source, own: StateDict, part: tuple[str, ...]) -> bool:
+    """Tell whether the weights found include a part of the network, in its shapes."""
+    return all(
+        key in found.state and found.state[key].shape == value.shape
+        for key, value in own.items()
+        if key.startswith(part)
+    )
 
 
 def model_settings_of(source: str) -> dict[str, Any]:
@@ -171,7 +184,7 @@ def _take_classes(state: StateDict, found: _Source, class_names: tuple[str, ...]
     ]
     here = [label for label, _ in pairs]
     there = [row for _, row in pairs]
-    for key in (f"{_CLASS_LAYER}weight", f"{_CLASS_LAYER}bias"):
+    for key in (_CLASS_LAYER[0] + "weight", _CLASS_LAYER[0] + "bias"):
         theirs = _per_class(found.state[key], len(found.class_names))
         mine = _per_class(state[key], len(class_names)).clone()
         if mine.shape[2:] != theirs.shape[2:]:
@@ -191,9 +204,7 @@ def _spelled(name: str) -> str:
     return name.strip().casefold().replace("_", " ").replace("-", " ")
 
 
-def _describe(
-    matched: list[str], class_names: tuple[str, ...], detector: Detector, has_iou: bool
-) -> str:
+def _describe(matched: list[str], class_names: tuple[str, ...]) -> str:
     if len(matched) == len(class_names):
         text = "all classes by name"
     elif matched:
@@ -201,4 +212,4 @@ def _describe(
         text = f"{len(matched)} of {len(class_names)} classes by name ({shown}), the others new"
     else:
         text = "class layer new"
-    return text + ("" if has_iou or not detector.config.iou_head else ", IoU branch new")
+    return text

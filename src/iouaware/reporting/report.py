@@ -163,7 +163,12 @@ def _tables(facts: Facts) -> dict[str, Any]:
 def _charts(facts: Facts) -> dict[str, Markup | None]:
     touching = facts.judged[facts.judged.iou >= TOUCH_IOU]
     series = facts.files.series
-    losses = [(series("class_loss"), "a"), (series("box_loss"), "b"), (series("iou_loss"), "c")]
+    losses = [
+        (series("class_loss"), "a"),
+        (series("box_loss"), "b"),
+        (series("iou_loss"), "c"),
+        (series("look_loss"), "d"),
+    ]
     curves = [
         (series("AP50"), "a"),
         (series("AP"), "b"),

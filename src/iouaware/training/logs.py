@@ -20,6 +20,7 @@ COLUMNS = (
     "class_loss",
     "box_loss",
     "iou_loss",
+    "look_loss",
     "iou_correlation",
     "positives",
     "AP",

@@ -28,6 +28,7 @@ class Losses(NamedTuple):
         class_loss: focal loss, 0-d.
         box_loss: times its weight, 0-d.
         iou_loss: times its weight, 0-d; 0 without an IoU branch.
+        look_loss: of the second look, times its weight, 0-d; 0 without one.
         positives: number of positive anchors in the batch.
         predicted_iou: [M], detached; empty without an IoU branch.
         iou_targets: [M], detached, the true IoU of the same boxes.
@@ -36,6 +37,7 @@ class Losses(NamedTuple):
     class_loss: Tensor
     box_loss: Tensor
     iou_loss: Tensor
+    look_loss: Tensor
     positives: int
     predicted_iou: Tensor
     iou_targets: Tensor
@@ -43,7 +45,7 @@ class Losses(NamedTuple):
     @property
     def total(self) -> Tensor:
         """Return what is minimised."""
-        return self.class_loss + self.box_loss + self.iou_loss
+        return self.class_loss + self.box_loss + self.iou_loss + self.look_loss
 
 
 def compute_losses(
@@ -107,6 +109,7 @@ def compute_losses(
         class_loss,
         box_loss * (train.box_weight / divisor),
         iou_loss * (train.iou_weight / divisor),
+        deltas.new_zeros(()),
         count,
         predicted_iou,
         iou_targets.detach(),

@@ -17,6 +17,7 @@ class EpochMeter:
     class_loss: float = 0.0
     box_loss: float = 0.0
     iou_loss: float = 0.0
+    look_loss: float = 0.0
     positives: float = 0.0
     count: float = 0.0  # positives with a predicted IoU
     sum_u: float = 0.0
@@ -31,6 +32,7 @@ class EpochMeter:
         self.class_loss += float(losses.class_loss.detach())
         self.box_loss += float(losses.box_loss.detach())
         self.iou_loss += float(losses.iou_loss.detach())
+        self.look_loss += float(losses.look_loss.detach())
         self.positives += losses.positives
         if len(losses.predicted_iou):
             u, t = losses.predicted_iou.double(), losses.iou_targets.double()
@@ -60,9 +62,11 @@ class EpochMeter:
             "box_loss": self.box_loss / batches,
             "iou_loss": self.iou_loss / batches,
         }
+        look_loss = self.look_loss / batches
         return {
-            "loss": sum(parts.values()),
+            "loss": sum(parts.values()) + look_loss,
             **parts,
+            "look_loss": look_loss or None,  # exactly 0 where there is no second look
             "iou_correlation": self.iou_correlation(),
             "positives": self.positives / batches,
         }

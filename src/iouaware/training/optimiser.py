@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, AdamW, Optimizer
 
 from iouaware.config import TrainConfig
@@ -19,11 +22,17 @@ def scaled_lr(train: TrainConfig, images_per_step: int) -> float:
 
 
 def freeze_parameters(detector: Detector, train: TrainConfig) -> None:
-    """Fix what ``train.freeze`` says; ``all-but-iou`` leaves the IoU branch alone."""
+    """Fix what ``train.freeze`` says; ``all-but-iou`` spares the IoU branch and the second look."""
     if train.freeze == "all-but-iou":
-        learning = {id(parameter) for parameter in detector.head.iou_parameters()}
+        learning = {id(parameter) for parameter in _iou_parameters(detector)}
         for parameter in detector.parameters():
             parameter.requires_grad_(id(parameter) in learning)
+
+
+def _iou_parameters(detector: Detector) -> Iterator[nn.Parameter]:
+    yield from detector.head.iou_parameters()
+    if detector.second_look is not None:
+        yield from detector.second_look.parameters()
 
 
 def build_optimizer(detector: Detector, train: TrainConfig, lr: float) -> Optimizer:
@@ -42,6 +51,19 @@ def build_optimizer(detector: Detector, train: TrainConfig, lr: float) -> Optimi
     if train.optimizer == "adamw":
         return AdamW(parameters, lr=lr)
     return SGD(parameters, lr=lr, momentum=train.momentum)
+
+
+def clip_gradients(detector: Detector, clip_norm: float) -> Tensor:
+    """Bound the gradient's L2 norm in place; return the norm before, 0-d.
+
+    The second look is bounded by itself, so that its gradient changes nothing for the rest.
+    """
+    look = [] if detector.second_look is None else list(detector.second_look.parameters())
+    apart = {id(parameter) for parameter in look}
+    rest = [parameter for parameter in detector.parameters() if id(parameter) not in apart]
+    norms = [clip_grad_norm_(members, clip_norm) for members in (rest, look) if members]
+    total: Tensor = torch.stack(norms).square().sum().sqrt()
+    return total
 
 
 def lr_factor(step: int, total_steps: int, train: TrainConfig) -> float:

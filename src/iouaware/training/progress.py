@@ -44,7 +44,7 @@ class Progress:
 def describe_epoch(row: Row, progress: Progress) -> str:
     """Write an epoch's numbers as one line."""
     text = f"epoch {progress.epoch}  step {progress.step}/{progress.total_steps}"
-    for name in ("loss", "class_loss", "box_loss", "iou_loss", "iou_correlation"):
+    for name in ("loss", "class_loss", "box_loss", "iou_loss", "look_loss", "iou_correlation"):
         value = row.get(name)
         text += "" if value is None else f"  {name.replace('_', ' ')} {value:.3f}"
     for name in ("AP", "AP50", "AP75", "AP90"):

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from iouaware.checkpoint import describe_model, write_model
@@ -28,7 +27,13 @@ from iouaware.training.ema import build_ema
 from iouaware.training.logs import CsvLogger, Logger, Row, build_loggers
 from iouaware.training.losses import Losses
 from iouaware.training.meter import EpochMeter
-from iouaware.training.optimiser import build_optimizer, freeze_parameters, lr_factor, scaled_lr
+from iouaware.training.optimiser import (
+    build_optimizer,
+    clip_gradients,
+    freeze_parameters,
+    lr_factor,
+    scaled_lr,
+)
 from iouaware.training.progress import Progress, describe_epoch
 from iouaware.training.ranks import Ranks
 from iouaware.training.state import read_checkpoint, write_checkpoint
@@ -207,7 +212,7 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         self.scaler.unscale_(self.optimizer)
-        clip_grad_norm_(self.detector.parameters(), train.clip_norm)
+        clip_gradients(self.detector, train.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
