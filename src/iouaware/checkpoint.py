@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from iouaware.config import Config, build_config
 from iouaware.data.dataset import Dataset
+from iouaware.durable import replace_durably
 from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.inference.scoring import FORMULA
 from iouaware.model.detector import Detector
@@ -141,7 +142,7 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         write(partial)
-        partial.replace(path)
+        replace_durably(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         reason = one_line(error)
