@@ -207,8 +207,8 @@ def test_resuming_a_finished_run_judges_it_anew(
 def test_resuming_asks_for_the_same_pictures(finished_run: Path, tmp_path: Path) -> None:
     for name in ("config.yaml", "split.json"):
         (tmp_path / name).write_bytes((finished_run / name).read_bytes())
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.json").write_text("{}")
+    (tmp_path / "checkpoints" / "step-1").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step-1" / "state.pt").touch()
     split = read(tmp_path / "split.json")
     split["train"].pop()
     (tmp_path / "split.json").write_text(json.dumps(split))
@@ -219,7 +219,7 @@ def test_resuming_asks_for_the_same_pictures(finished_run: Path, tmp_path: Path)
 def test_resuming_refuses_other_settings() -> None:
     with pytest.raises(ConfigError, match="found epochs too"):
         train(resume="r", epochs=3)
-    with pytest.raises(CheckpointError, match=r"checkpoints/last\.json"):
+    with pytest.raises(CheckpointError, match=r"checkpoints/step-N/state\.pt"):
         train(resume="r")
 
 

@@ -19,6 +19,7 @@ from iouaware.errors import DivergedError, TrainingError
 from iouaware.model.detector import Detector
 from iouaware.training import trainer as trainer_module
 from iouaware.training.logs import COLUMNS
+from iouaware.training.step_budget import TIMED_STEPS
 from iouaware.training.trainer import Trainer
 
 SIDE = 96
@@ -66,10 +67,10 @@ def assert_equal_weights(one: dict[str, Tensor], other: dict[str, Tensor]) -> No
 
 
 class StopAt:
-    """Stands in for the signal: asks to stop after so many questions."""
+    """Stands in for the signal: comes during a step of a trainer."""
 
-    def __init__(self, step: int) -> None:
-        self.left = step
+    def __init__(self, trainer: Trainer, step: int) -> None:
+        self.trainer, self.step = trainer, step
 
     def __enter__(self) -> StopAt:
         return self
@@ -79,8 +80,7 @@ class StopAt:
 
     @property
     def asked(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
+        return self.trainer.progress.step >= self.step
 
 
 def test_a_run_leaves_weights_logs_and_checkpoints(tiny_dataset: Dataset, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_p20_resume_equals_an_uninterrupted_run(
 
     stopped = build_trainer(tiny_dataset, tmp_path / "run", config)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(step))
+        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(stopped, step))
         with pytest.raises(
             TrainingError, match=rf"stopped by a signal at step {step} of {steps}; go on"
         ):
@@ -269,7 +269,7 @@ def test_minutes_become_a_number_of_steps_once(tiny_dataset: Dataset, tmp_path: 
     lines: list[str] = []
     trainer = build_trainer(tiny_dataset, tmp_path / "run", config, say=lines.append)
     trainer.fit()
-    assert trainer.progress.total_steps == trainer.progress.step == trainer_module.TIMED_STEPS + 2
+    assert trainer.progress.total_steps == trainer.progress.step == TIMED_STEPS + 2
     assert sum("--minutes" in line for line in lines) == 1
 
 
