@@ -67,10 +67,10 @@ def assert_equal_weights(one: dict[str, Tensor], other: dict[str, Tensor]) -> No
 
 
 class StopAt:
-    """Stands in for the signal: comes during a step of a trainer."""
+    """Stands in for the signal: heard at one question of the loop, after a step or an epoch."""
 
-    def __init__(self, trainer: Trainer, step: int) -> None:
-        self.trainer, self.step = trainer, step
+    def __init__(self, question: int) -> None:
+        self.left = question
 
     def __enter__(self) -> StopAt:
         return self
@@ -80,7 +80,8 @@ class StopAt:
 
     @property
     def asked(self) -> bool:
-        return self.trainer.progress.step >= self.step
+        self.left -= 1
+        return self.left <= 0
 
 
 def test_a_run_leaves_weights_logs_and_checkpoints(tiny_dataset: Dataset, tmp_path: Path) -> None:
@@ -103,18 +104,21 @@ def test_a_run_leaves_weights_logs_and_checkpoints(tiny_dataset: Dataset, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("step", "steps", "settings"),
+    ("question", "step", "steps", "settings"),
     [
-        (2, 9, {}),
-        (3, 9, {}),
-        (7, 9, {}),
-        (3, 6, {"data.batch_size": 4, "model.batch_norm": "learnt"}),
+        (2, 2, 9, {}),
+        (3, 3, 9, {}),  # after the last batch of an epoch, before the epoch is finished
+        (4, 3, 9, {}),  # after it, as when the signal comes during validation
+        (9, 7, 9, {}),
+        (11, 9, 9, {}),  # trained to the end, but the figures are still to come
+        (4, 3, 6, {"data.batch_size": 4, "model.batch_norm": "learnt"}),
     ],
 )
 def test_p20_resume_equals_an_uninterrupted_run(
     tiny_dataset: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    question: int,
     step: int,
     steps: int,
     settings: dict[str, Any],
@@ -125,7 +129,7 @@ def test_p20_resume_equals_an_uninterrupted_run(
 
     stopped = build_trainer(tiny_dataset, tmp_path / "run", config)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(stopped, step))
+        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(question))
         with pytest.raises(
             TrainingError, match=rf"stopped by a signal at step {step} of {steps}; go on"
         ):
