@@ -1,6 +1,7 @@
 """What each of several processes does in ``test_ranks.py``; torchrun starts this file.
 
 ``gradients FOLDER`` writes, for each case, the first gradient and the weights after five SGD steps.
+``resume FOLDER`` trains without a stop, and again with one, and validates.
 ``end HOW ...`` runs the command line while process 1 comes to an end.
 """
 
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -21,8 +23,12 @@ from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import Splits
 from iouaware.data.synthetic import draw_splits
 from iouaware.model.detector import Detector
+from iouaware.errors import TrainingError
+from iouaware.training import trainer as trainer_module
+from iouaware.training import validation
 from iouaware.training.ranks import Ranks, join_ranks
 from iouaware.training.trainer import Trainer
+from tests.training.test_trainer import StopAt
 
 STEPS = 5
 
@@ -86,6 +92,43 @@ def _gradients(detector: Detector) -> dict[str, Tensor]:
     }
 
 
+def write_resumed(folder: Path) -> None:
+    """Train nine steps at once, and in two sittings; write both, and who judged which pictures."""
+    ranks = join_ranks("cpu")
+    drawn = folder / f"drawn-{ranks.rank}"
+    drawn.mkdir()
+    train, _ = draw_splits(drawn, images=16, seed=0, image_wh=(96, 96))
+    splits = Splits(train.subset(range(7)), train.subset(range(5)), None, False, ())  # both uneven
+    seen: list[list[str]] = []
+    collect = validation.collect_candidates
+
+    def collecting(backend: Any, dataset: Dataset, *others: Any, **options: Any) -> Any:
+        seen.append([dataset.file_name(index) for index in range(len(dataset))])
+        return collect(backend, dataset, *others, **options)
+
+    validation.collect_candidates = collecting  # type: ignore[assignment]
+    result: dict[str, Any] = {}
+    for name in ("whole", "stopped", "resumed"):
+        torch.manual_seed(0)
+        detector = Detector(sgd_config().model, len(train.class_names))
+        run = folder / ("whole" if name == "whole" else "run")
+        run.mkdir(exist_ok=True)
+        trainer = Trainer(detector, sgd_config(), splits, run, image_size=96, ranks=ranks)
+        if name == "stopped":
+            with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError):
+                # process 1 alone hears the signal
+                question = 4 if ranks.rank == 1 else 1000
+                patch.setattr(trainer_module, "StopSignal", lambda at=question: StopAt(at))
+                trainer.fit()
+            result["stopped_at"] = trainer.progress.step
+        else:
+            trainer.fit(resume=name == "resumed")
+            result[name] = detector.state_dict()
+        ranks.wait()
+    result["seen"] = seen[0]
+    torch.save(result, folder / f"resumed-{ranks.rank}.pt")
+
+
 def end_in_the_third_step(how: str, arguments: list[str]) -> int:
     """Run the command line; process 1 is killed, diverges, or cannot read a picture."""
     train_batch = Trainer.train_batch
@@ -109,5 +152,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1] == "gradients":
         write_gradients(Path(sys.argv[2]))
+    elif sys.argv[1] == "resume":
+        write_resumed(Path(sys.argv[2]))
     else:
         sys.exit(end_in_the_third_step(sys.argv[2], sys.argv[3:]))

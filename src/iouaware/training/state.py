@@ -33,7 +33,8 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     final = folder / f"step-{step}"
     partial = folder / f".partial-step-{step}"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        for unfinished in folder.glob(".partial-step-*"):  # of a process that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
         partial.mkdir(parents=True)
         with (partial / "state.pt").open("wb") as file:
             torch.save(state, file)
