@@ -16,6 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -143,8 +144,8 @@ def main(folder: Path, points: int, seed: int) -> None:
         place = draw.choice(writing) if point % 2 else draw.randrange(first_step, len(files))
         number = signal.SIGTERM if point % 3 == 2 else signal.SIGKILL
         run = folder / f"run-{point}"
-        ended = fork(lambda run=run, c=Calls(place, number): train(splits, run, c))  # type: ignore[misc]
-        resumed = fork(lambda run=run: train(splits, run, resume=True))  # type: ignore[misc]
+        ended = fork(partial(train, splits, run, Calls(place, number)))
+        resumed = fork(partial(train, splits, run, resume=True))
         told = {"place": place, "file": files[place], "ended": ended, "resumed": resumed}
         different = ["no outcome"] if resumed else differences(whole, outcome(run))
         print(json.dumps({**told, "different": different[:5]}), flush=True)

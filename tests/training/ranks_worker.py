@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from iouaware.config import Config, build_config
 from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import Splits
 from iouaware.data.synthetic import draw_splits
-from iouaware.model.detector import Detector
 from iouaware.errors import TrainingError
+from iouaware.evaluation.collect import collect_candidates
+from iouaware.model.detector import Detector
 from iouaware.training import trainer as trainer_module
 from iouaware.training import validation
 from iouaware.training.ranks import Ranks, join_ranks
@@ -100,13 +102,13 @@ def write_resumed(folder: Path) -> None:
     train, _ = draw_splits(drawn, images=16, seed=0, image_wh=(96, 96))
     splits = Splits(train.subset(range(7)), train.subset(range(5)), None, False, ())  # both uneven
     seen: list[list[str]] = []
-    collect = validation.collect_candidates
+    collect = collect_candidates
 
     def collecting(backend: Any, dataset: Dataset, *others: Any, **options: Any) -> Any:
         seen.append([dataset.file_name(index) for index in range(len(dataset))])
         return collect(backend, dataset, *others, **options)
 
-    validation.collect_candidates = collecting  # type: ignore[assignment]
+    validation.collect_candidates = collecting  # type: ignore[attr-defined]
     result: dict[str, Any] = {}
     for name in ("whole", "stopped", "resumed"):
         torch.manual_seed(0)
@@ -115,11 +117,11 @@ def write_resumed(folder: Path) -> None:
         run.mkdir(exist_ok=True)
         trainer = Trainer(detector, sgd_config(), splits, run, image_size=96, ranks=ranks)
         if name == "stopped":
-            with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError):
-                # process 1 alone hears the signal
-                question = 4 if ranks.rank == 1 else 1000
-                patch.setattr(trainer_module, "StopSignal", lambda at=question: StopAt(at))
-                trainer.fit()
+            question = 4 if ranks.rank == 1 else 1000  # process 1 alone hears the signal
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(trainer_module, "StopSignal", partial(StopAt, question))
+                with pytest.raises(TrainingError):
+                    trainer.fit()
             result["stopped_at"] = trainer.progress.step
         else:
             trainer.fit(resume=name == "resumed")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 import iouaware
 from iouaware.checkpoint import read_model
 from iouaware.data.synthetic import synthesize
 from iouaware.errors import TrainingError
-from iouaware.training import ranks as ranks_module
 from iouaware.training.ranks import Ranks, telling_lost_ranks
 
 CONFIG = """
@@ -145,10 +145,10 @@ def test_p13_the_end_of_a_process_ends_the_others_with_its_error(
 
 
 def test_a_lost_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks_module.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(ranks_module.dist, "get_rank", lambda: 3)
-    with pytest.raises(TrainingError, match="^process 3 ends since another one has ended"):
-        with telling_lost_ranks():
-            raise RuntimeError("[gloo/transport/tcp/pair.cc:545] Connection reset\nby peer")
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_rank", lambda: 3)
+    line = r"^process 3 ends since another one has ended .*reset by peer"
+    with pytest.raises(TrainingError, match=line), telling_lost_ranks():
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:545] Connection reset\nby peer")
     with pytest.raises(RuntimeError, match="shapes"), telling_lost_ranks():
         raise RuntimeError("shapes differ")
