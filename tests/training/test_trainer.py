@@ -19,7 +19,7 @@ from iouaware.errors import DivergedError, TrainingError
 from iouaware.model.detector import Detector
 from iouaware.training import trainer as trainer_module
 from iouaware.training.logs import COLUMNS
-from iouaware.training.step_budget import TIMED_STEPS
+from iouaware.training.step_budget import TIMED_STEPS, StepBudget
 from iouaware.training.trainer import Trainer
 
 SIDE = 96
@@ -275,6 +275,34 @@ def test_minutes_become_a_number_of_steps_once(tiny_dataset: Dataset, tmp_path: 
     trainer.fit()
     assert trainer.progress.total_steps == trainer.progress.step == TIMED_STEPS + 2
     assert sum("--minutes" in line for line in lines) == 1
+
+
+def test_the_steps_of_minutes_are_kept_as_soon_as_they_are_known(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(**{"train.epochs": 50, "train.minutes": 60, "train.evaluate_every": 50})
+    stopped = build_trainer(tiny_dataset, tmp_path / "run", config)
+    monkeypatch.setattr(StepBudget, "affordable_steps", lambda *_: 4)
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stopped, "_stop_if_asked", lambda *_, **__: killed())
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit()
+    resumed = build_trainer(tiny_dataset, tmp_path / "run", config)
+    monkeypatch.setattr(StepBudget, "affordable_steps", lambda *_: pytest.fail("timed again"))
+    assert resumed.fit(resume=True) == 3  # of four, one of them done before
+    assert resumed.progress.total_steps == 4
+
+
+def test_loggers_go_on_without_being_named_again(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    config = tiny_config(**{"train.epochs": 1})
+    build_trainer(tiny_dataset, tmp_path / "run", config, loggers=["tensorboard"]).fit()
+    resumed = build_trainer(tiny_dataset, tmp_path / "run", config)
+    resumed.fit(resume=True)
+    assert "tensorboard" in resumed.logger_names
 
 
 @pytest.mark.slow
