@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -204,11 +205,40 @@ def test_resuming_a_finished_run_judges_it_anew(
     assert len(read(run.path / "environment.json")["resumed"]) == 1
 
 
+def test_resuming_a_finished_run_leaves_it_alone(finished_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    names = ("model.safetensors", "metrics.csv", "evaluation.json", "sweep.json")
+    before = [(run / name).read_bytes() for name in names]
+    said: list[str] = []
+    train(resume=run, workers=0, device="cpu", say=said.append)
+    assert said[-1] == f"{run}: the run was finished; nothing is left to do"
+    assert [(run / name).read_bytes() for name in names] == before
+
+
+def test_resuming_says_where_to_write_the_new_place_of_the_data(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    text = (run / "config.yaml").read_text("utf-8")
+    place = yaml.safe_load(text)["data"]["path"]
+    (run / "config.yaml").write_text(text.replace(place, "/nowhere/data"), "utf-8")
+    with pytest.raises(DatasetError, match=r"/nowhere/data: .* no longer there; .*data: path"):
+        train(resume=run, workers=0, device="cpu")
+    (run / "config.yaml").write_text(text, "utf-8")
+    moved = text.replace("lr: 0.01", "lr: 0.02")
+    assert moved != text
+    (run / "config.yaml").write_text(moved, "utf-8")
+    with pytest.raises(CheckpointError, match=r"train\.lr is 0\.02, expected 0\.01 as in"):
+        train(resume=run, workers=0, device="cpu")
+
+
 def test_resuming_asks_for_the_same_pictures(finished_run: Path, tmp_path: Path) -> None:
     for name in ("config.yaml", "split.json"):
         (tmp_path / name).write_bytes((finished_run / name).read_bytes())
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.json").write_text("{}")
+    (tmp_path / "checkpoints" / "step-1").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step-1" / "state.pt").touch()
     split = read(tmp_path / "split.json")
     split["train"].pop()
     (tmp_path / "split.json").write_text(json.dumps(split))
@@ -219,7 +249,7 @@ def test_resuming_asks_for_the_same_pictures(finished_run: Path, tmp_path: Path)
 def test_resuming_refuses_other_settings() -> None:
     with pytest.raises(ConfigError, match="found epochs too"):
         train(resume="r", epochs=3)
-    with pytest.raises(CheckpointError, match=r"checkpoints/last\.json"):
+    with pytest.raises(CheckpointError, match=r"checkpoints/step-N/state\.pt"):
         train(resume="r")
 
 

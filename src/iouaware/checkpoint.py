@@ -12,9 +12,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from iouaware.config import Config, build_config
 from iouaware.data.dataset import Dataset
+from iouaware.durable import replace_durably
 from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.inference.scoring import FORMULA
 from iouaware.model.detector import Detector
@@ -31,10 +33,12 @@ from iouaware.structures import ModelInfo
 __all__ = [
     "MODEL_FILE",
     "describe_model",
+    "is_whole_model",
     "read_model",
     "read_model_info",
     "write_model",
     "write_model_info",
+    "write_weights",
 ]
 
 
@@ -79,9 +83,16 @@ def write_model(path: Path, detector: Detector, info: ModelInfo) -> None:
         raise ValueError(
             f"info names {len(info.class_names)} classes, the network has {detector.num_classes}"
         )
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()
-    }
+    write_weights(path, detector.state_dict(), info)
+
+
+def write_weights(path: Path, weights: dict[str, Tensor], info: ModelInfo) -> None:
+    """Write weights by name and their header as ``write_model`` does, which knows their network.
+
+    Raises:
+        CheckpointError: the file cannot be written; an older one is left as it was.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     header = _header(info)
     _replace(path, lambda partial: save_file(tensors, partial, metadata=header))
 
@@ -107,6 +118,15 @@ def read_model(path: Path) -> tuple[Detector, ModelInfo]:
             f"{file}: its settings and weights do not fit this version: {reason}"
         ) from error
     return detector.eval(), info
+
+
+def is_whole_model(path: Path) -> bool:
+    """Tell whether there is a model file that can be read to its end."""
+    try:
+        read_model(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def write_model_info(path: Path, info: ModelInfo) -> None:
@@ -141,7 +161,7 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         write(partial)
-        partial.replace(path)
+        replace_durably(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         reason = one_line(error)

@@ -116,7 +116,7 @@ def test_a_stopped_run_goes_on_where_it_was(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(4))
+        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(5))
         assert bench.run(settings=("iou-aware",)) == 2
     assert "stopped by a signal at step 4 of 6" in capsys.readouterr().err
     assert not bench.out.exists()
@@ -136,7 +136,7 @@ def test_a_run_of_other_settings_is_not_gone_on_with(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(4))
+        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(5))
         bench.run(settings=("iou-aware",))
     bench.values["data"]["drawn"]["epochs"] = 1
     assert bench.run("--keep", "nothing") == 0

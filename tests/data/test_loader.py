@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,22 @@ def test_p03_pictures_without_objects_are_kept(tiny_dataset: Dataset) -> None:
 
 def test_p48_workers_change_nothing(tiny_dataset: Dataset) -> None:
     assert_equal_batches(load(tiny_dataset), load(tiny_dataset, workers=2))
+
+
+def test_workers_outlive_a_signal_to_the_whole_group(tiny_dataset: Dataset) -> None:
+    # SLURM and a terminal signal every process of a job; the trainer still needs its batch
+    batches = iter(
+        build_training_loader(
+            tiny_dataset, DATA, image_size=96, fill=FILL, seed=0, epoch=1, batch_size=1, workers=1
+        )
+    )
+    seen = list(next(batches).indices)
+    (worker,) = multiprocessing.active_children()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(worker.pid or 0, number)
+    for batch in batches:
+        seen += batch.indices
+    assert sorted(seen) == list(range(len(tiny_dataset)))
 
 
 def test_p48_global_random_state_is_left_alone(tiny_dataset: Dataset) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from iouaware.errors import ConfigError
-from iouaware.training.logs import COLUMNS, CsvLogger, build_loggers
+from iouaware.training.logs import COLUMNS, CsvLogger, build_loggers, last_step
 
 
 def test_csv_has_a_head_and_a_line_an_epoch(tmp_path: Path) -> None:
@@ -19,14 +19,42 @@ def test_csv_has_a_head_and_a_line_an_epoch(tmp_path: Path) -> None:
     assert cells["AP"] == ""
 
 
-def test_a_resumed_csv_is_cut_back_to_what_the_checkpoint_knew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["longer", "torn", "gone"])
+def test_a_resumed_csv_is_what_the_checkpoint_knew(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "metrics.csv"
     logger = CsvLogger(path)
-    logger.log({"epoch": 1})
-    size = logger.size()
-    logger.log({"epoch": 2})
-    CsvLogger(path, keep_bytes=size).log({"epoch": 2})
+    logger.log({"epoch": 1, "step": 4})
+    known = logger.text
+    assert last_step(known) == 4
+    logger.log({"epoch": 2, "step": 8})
+    if damage == "torn":
+        path.write_bytes(path.read_bytes()[:20])
+    elif damage == "gone":
+        path.unlink()
+    CsvLogger(path, known).log({"epoch": 2, "step": 8})
+    assert path.read_text() == logger.text
     assert [line.split(",")[0] for line in path.read_text().splitlines()] == ["epoch", "1", "2"]
+
+
+def test_a_csv_without_rows_has_no_last_step(tmp_path: Path) -> None:
+    assert last_step(CsvLogger(tmp_path / "metrics.csv").text) is None
+
+
+def test_tensorboard_shows_a_resumed_step_once(tmp_path: Path) -> None:
+    event_accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    for last, steps in ((None, (4, 8)), (4, (8, 12))):  # stopped after logging 8, before saving it
+        (logger,) = build_loggers(["tensorboard"], tmp_path, last)
+        for step in steps:
+            logger.log({"epoch": step // 4, "step": step, "loss": step / 10 + (last or 0)})
+        logger.close()
+    shown = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(event.step, round(event.value, 3)) for event in shown.Scalars("loss")] == [
+        (4, 0.4),
+        (8, 4.8),
+        (12, 5.2),
+    ]
 
 
 def test_an_unknown_logger_names_the_known_ones(tmp_path: Path) -> None:

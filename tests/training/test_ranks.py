@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch import Tensor
 
+import iouaware
 from iouaware.checkpoint import read_model
 from iouaware.data.synthetic import synthesize
-from iouaware.training.ranks import Ranks
+from iouaware.errors import TrainingError
+from iouaware.training.ranks import Ranks, telling_lost_ranks
 
 CONFIG = """
 model:
@@ -32,16 +36,26 @@ def test_alone_the_sums_are_the_values() -> None:
     assert torch.equal(ranks.broadcast(torch.tensor([1, 2])), torch.tensor([1, 2]))
 
 
-def run_train(launcher: list[str], data: Path, config: Path, out: Path) -> str:
-    command = [*launcher, "-m", "iouaware", "train", str(data), "--config", str(config)]
-    done = subprocess.run(
-        [*command, "--out", str(out), "--workers", "0"],
+WORKER = Path(__file__).with_name("ranks_worker.py")
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def start(command: list[str], timeout: int = 300) -> subprocess.CompletedProcess[str]:
+    package = Path(iouaware.__file__).parents[1]
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        command,
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{package}{os.pathsep}{root}"},
+        timeout=timeout,
         check=False,
     )
+
+
+def run_train(launcher: list[str], data: Path, config: Path, out: Path) -> str:
+    command = [*launcher, "-m", "iouaware", "train", str(data), "--config", str(config)]
+    done = start([*command, "--out", str(out), "--workers", "0"])
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -52,8 +66,7 @@ def test_p14_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG)
     run_train([sys.executable], data, config, tmp_path / "one")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    said = run_train([*torchrun, "--nproc-per-node", "2"], data, config, tmp_path / "two")
+    said = run_train(TORCHRUN, data, config, tmp_path / "two")
 
     assert said.count("judging the best weights") == 1  # one process speaks
     one, _ = read_model(tmp_path / "one" / "model.safetensors")
@@ -63,3 +76,79 @@ def test_p14_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
         torch.testing.assert_close(others[key], value, rtol=1e-4, atol=1e-6, msg=key)
     assert (tmp_path / "two" / "evaluation.json").is_file()
     assert (tmp_path / "two" / "metrics.csv").read_text().count("\n") == 2
+
+
+def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """Return the largest distance of two tensors of a name, as a share of their length."""
+    assert one.keys() == other.keys()
+    shares = [
+        float((value - other[key]).norm() / value.norm().clamp(min=1e-30))
+        for key, value in one.items()
+        if value.is_floating_point()
+    ]
+    return max(shares)
+
+
+@pytest.mark.slow
+def test_p13_p14_gradients_of_two_processes_equal_those_of_one(tmp_path: Path) -> None:
+    # in float64: float32 rounds sums of another order at about 1e-6 itself
+    for launcher in ([sys.executable], TORCHRUN):
+        done = start([*launcher, str(WORKER), "gradients", str(tmp_path)])
+        assert done.returncode == 0, done.stderr
+    for case in ("even", "uneven", "empty"):
+        one = torch.load(tmp_path / f"{case}-1-0.pt")
+        two = [torch.load(tmp_path / f"{case}-2-{rank}.pt") for rank in (0, 1)]
+        for result in two:
+            assert largest_difference(one["gradients"], result["gradients"]) < 1e-6
+            assert largest_difference(one["weights"], result["weights"]) < 1e-6  # after five steps
+        batches = list(zip(*(result["objects"] for result in two), strict=True))
+        assert [sum(objects) for objects in batches] == one["objects"]
+        assert any(0 in objects for objects in batches) == (case == "empty")
+
+
+@pytest.mark.slow
+def test_p15_p20_two_processes_stop_resume_and_judge_each_picture_once(tmp_path: Path) -> None:
+    done = start([*TORCHRUN, str(WORKER), "resume", str(tmp_path)])
+    assert done.returncode == 0, done.stderr
+    results = [torch.load(tmp_path / f"resumed-{rank}.pt") for rank in (0, 1)]
+    for result in results:
+        assert result["stopped_at"] == 3  # of two steps an epoch: the fourth question
+        for name in ("whole", "resumed"):
+            for key, value in results[0]["whole"].items():
+                assert torch.equal(result[name][key], value), (name, key)
+    seen = [name for result in results for name in result["seen"]]
+    assert len(seen) == len(set(seen)) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ("killed", "Signal 9 (SIGKILL)"),
+        ("diverged", "iouaware: step 2: the loss is no number"),
+        ("fault", "ValueError: a fault of the program"),
+    ],
+)
+def test_p13_the_end_of_a_process_ends_the_others_with_its_error(
+    tmp_path: Path, how: str, cause: str
+) -> None:
+    data = synthesize(tmp_path / "data", images=20, image_wh=(96, 96))
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    train = ["train", str(data), "--config", str(config), "--out", str(tmp_path / "run")]
+    command = [*TORCHRUN, str(WORKER), "end", how, *train, "--workers", "0"]
+    done = start(command, timeout=120)  # the start takes its time too; hanging takes half an hour
+    assert done.returncode != 0
+    assert cause in done.stderr
+    assert "iouaware: process 0 ends since another one has ended" in done.stderr
+    assert (tmp_path / "run" / "checkpoints" / "step-0" / "state.pt").is_file()
+
+
+def test_a_lost_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_rank", lambda: 3)
+    line = r"^process 3 ends since another one has ended .*reset by peer"
+    with pytest.raises(TrainingError, match=line), telling_lost_ranks():
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:545] Connection reset\nby peer")
+    with pytest.raises(RuntimeError, match="shapes"), telling_lost_ranks():
+        raise RuntimeError("shapes differ")

@@ -19,6 +19,7 @@ from iouaware.errors import DivergedError, TrainingError
 from iouaware.model.detector import Detector
 from iouaware.training import trainer as trainer_module
 from iouaware.training.logs import COLUMNS
+from iouaware.training.step_budget import TIMED_STEPS, StepBudget
 from iouaware.training.trainer import Trainer
 
 SIDE = 96
@@ -66,10 +67,10 @@ def assert_equal_weights(one: dict[str, Tensor], other: dict[str, Tensor]) -> No
 
 
 class StopAt:
-    """Stands in for the signal: asks to stop after so many questions."""
+    """Stands in for the signal: heard at one question of the loop, after a step or an epoch."""
 
-    def __init__(self, step: int) -> None:
-        self.left = step
+    def __init__(self, question: int) -> None:
+        self.left = question
 
     def __enter__(self) -> StopAt:
         return self
@@ -103,18 +104,21 @@ def test_a_run_leaves_weights_logs_and_checkpoints(tiny_dataset: Dataset, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("step", "steps", "settings"),
+    ("question", "step", "steps", "settings"),
     [
-        (2, 9, {}),
-        (3, 9, {}),
-        (7, 9, {}),
-        (3, 6, {"data.batch_size": 4, "model.batch_norm": "learnt"}),
+        (2, 2, 9, {}),
+        (3, 3, 9, {}),  # after the last batch of an epoch, before the epoch is finished
+        (4, 3, 9, {}),  # after it, as when the signal comes during validation
+        (9, 7, 9, {}),
+        (11, 9, 9, {}),  # trained to the end, but the figures are still to come
+        (4, 3, 6, {"data.batch_size": 4, "model.batch_norm": "learnt"}),
     ],
 )
 def test_p20_resume_equals_an_uninterrupted_run(
     tiny_dataset: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    question: int,
     step: int,
     steps: int,
     settings: dict[str, Any],
@@ -125,7 +129,7 @@ def test_p20_resume_equals_an_uninterrupted_run(
 
     stopped = build_trainer(tiny_dataset, tmp_path / "run", config)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(step))
+        patch.setattr(trainer_module, "StopSignal", lambda: StopAt(question))
         with pytest.raises(
             TrainingError, match=rf"stopped by a signal at step {step} of {steps}; go on"
         ):
@@ -269,8 +273,36 @@ def test_minutes_become_a_number_of_steps_once(tiny_dataset: Dataset, tmp_path: 
     lines: list[str] = []
     trainer = build_trainer(tiny_dataset, tmp_path / "run", config, say=lines.append)
     trainer.fit()
-    assert trainer.progress.total_steps == trainer.progress.step == trainer_module.TIMED_STEPS + 2
+    assert trainer.progress.total_steps == trainer.progress.step == TIMED_STEPS + 2
     assert sum("--minutes" in line for line in lines) == 1
+
+
+def test_the_steps_of_minutes_are_kept_as_soon_as_they_are_known(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(**{"train.epochs": 50, "train.minutes": 60, "train.evaluate_every": 50})
+    stopped = build_trainer(tiny_dataset, tmp_path / "run", config)
+    monkeypatch.setattr(StepBudget, "affordable_steps", lambda *_: 4)
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stopped, "_stop_if_asked", lambda *_, **__: killed())
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit()
+    resumed = build_trainer(tiny_dataset, tmp_path / "run", config)
+    monkeypatch.setattr(StepBudget, "affordable_steps", lambda *_: pytest.fail("timed again"))
+    assert resumed.fit(resume=True) == 3  # of four, one of them done before
+    assert resumed.progress.total_steps == 4
+
+
+def test_loggers_go_on_without_being_named_again(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    config = tiny_config(**{"train.epochs": 1})
+    build_trainer(tiny_dataset, tmp_path / "run", config, loggers=["tensorboard"]).fit()
+    resumed = build_trainer(tiny_dataset, tmp_path / "run", config)
+    resumed.fit(resume=True)
+    assert "tensorboard" in resumed.logger_names
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ number of workers changes nothing, and ``skip_batches`` takes a run up where it 
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -250,6 +251,16 @@ def iterate_images(
         yield canvases.numpy(), frames, indices
 
 
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    """Let a worker outlive a signal to the whole group of processes (Ctrl-C, SLURM).
+
+    The trainer needs its batch to reach the end of the step; it ends the workers itself, and they
+    notice its death.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _build_loader(
     images: torch_data.Dataset[Any], batches: list[list[int]], collate: Any, workers: int
 ) -> torch_data.DataLoader[Any]:
@@ -258,6 +269,7 @@ def _build_loader(
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=collate,
+        worker_init_fn=_leave_signals_to_the_trainer,
         pin_memory=torch.cuda.is_available(),
         # its own generator: the seed of the workers is else drawn from torch's global state
         generator=torch.Generator().manual_seed(0),

@@ -32,6 +32,11 @@ def choose_precision(precision: Precision, device: str) -> torch.dtype | None:
     return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
 
 
+def name_precision(dtype: torch.dtype | None) -> str:
+    """Return the name that ``choose_precision`` takes for what it gave."""
+    return str(dtype or torch.float32).removeprefix("torch.")
+
+
 def has_bfloat16() -> bool:
     """Tell whether this processor multiplies in bfloat16 (AVX512-BF16, AMX); others are slow."""
     if not hasattr(

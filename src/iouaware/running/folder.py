@@ -152,9 +152,9 @@ def find_resumable(run: str | Path) -> Path:
         if found:
             return found[-1].parent.parent
     folder = Path(run)
-    if not (folder / "checkpoints" / "last.json").is_file():
+    if not any(folder.glob("checkpoints/step-*/state.pt")):
         raise CheckpointError(
-            f"--resume {run}: no checkpoints/last.json there, expected a run folder that "
+            f"--resume {run}: no checkpoints/step-N/state.pt there, expected a run folder that "
             "training has written a checkpoint into"
         )
     return folder

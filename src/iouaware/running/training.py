@@ -79,11 +79,14 @@ def train(
     Raises:
         IoUAwareError: data, settings or weights that cannot be used; nothing is left behind.
     """
+    from iouaware.training.ranks import telling_lost_ranks
+
     said = RunLog(say if _is_first() else lambda line: None)
     loggers = tuple(log.split(",")) if isinstance(log, str) else tuple(log)
     if resume is not None:
         _refuse_other_settings(data, config, from_, out, settings)
-        return _resume(find_resumable(resume), device, workers, loggers, said)
+        with telling_lost_ranks():
+            return _resume(find_resumable(resume), device, workers, loggers, said)
     plan = plan_training(
         data,
         config,
@@ -96,7 +99,20 @@ def train(
     )
     if overfit is not None:
         plan = _plan_overfit(plan, overfit)
-    run = _make_folder(plan, Path(out) if out else None, dry_run, overfit is not None)
+    with telling_lost_ranks():
+        run = _make_folder(plan, Path(out) if out else None, dry_run, overfit is not None)
+        return _train_anew(run, plan, loggers, said, dry_run, overfit)
+
+
+def _train_anew(
+    run: Path,
+    plan: Plan,
+    loggers: Sequence[str],
+    said: RunLog,
+    dry_run: bool,
+    overfit: int | None,
+) -> Run:
+    """Train into a new run folder, which goes where nothing came of it."""
     try:
         return _train_into(run, plan, loggers, said, dry_run, overfit)
     except (ConfigError, DatasetError, CheckpointError):
@@ -125,7 +141,7 @@ def _train_into(
         said(f"writes to: {run}")
         _write_what_is_known(run, plan, resume)
     with _adding_seconds(run):
-        train_detector(
+        steps = train_detector(
             plan.config,
             plan.splits,
             run,
@@ -144,6 +160,8 @@ def _train_into(
         if _is_first() and not dry_run:
             if overfit is not None:
                 _tell_overfit(finished, plan, said)
+            elif resume and steps == 0 and _is_concluded(run):
+                said(f"{run}: the run was finished; nothing is left to do")
             else:
                 _conclude(finished, said)
     return finished
@@ -165,6 +183,11 @@ def _conclude(run: Run, say: Say) -> None:
         say(line)
 
 
+def _is_concluded(run: Path) -> bool:
+    """Whether all that follows the training is there; the report is written last."""
+    return (run / "evaluation.json").is_file() and (run / "report" / "index.html").is_file()
+
+
 def _plan_overfit(plan: Plan, images: int) -> Plan:
     from iouaware.training.overfit import overfit_setup
 
@@ -184,6 +207,11 @@ def _resume(
 ) -> Run:
     """Go on in a run folder, with its own settings, data and split."""
     config = read_config(run / "config.yaml")
+    if config.data.path is None or not Path(config.data.path).exists():
+        raise DatasetError(
+            f"{config.data.path}: the data of this run are no longer there; put them back, or "
+            f"write where they are now into {run / 'config.yaml'}, under data: path"
+        )
     plan = plan_training(
         None, run / "config.yaml", {}, device=device, workers=workers, say=lambda line: None
     )

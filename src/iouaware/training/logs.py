@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from iouaware.durable import flush, replace_durably
 from iouaware.errors import ConfigError
 
 COLUMNS = (
@@ -42,48 +42,54 @@ class Logger(Protocol):
 
 
 class CsvLogger:
-    """``metrics.csv``: one line an epoch, on the disk when ``log`` returns."""
+    """``metrics.csv``: one line an epoch, on the disk when ``log`` returns.
 
-    def __init__(self, path: Path, keep_bytes: int | None = None) -> None:
-        """Open a new file, or one that is cut back to the length a checkpoint remembers."""
+    Attributes:
+        text: the whole file, which every checkpoint keeps.
+    """
+
+    def __init__(self, path: Path, text: str | None = None) -> None:
+        """Begin a new file, or make it anew as a checkpoint remembers it, whatever is there."""
         self.path = path
-        if keep_bytes is None:
-            self._append(list(COLUMNS), mode="w")
-        else:
-            os.truncate(path, keep_bytes)
+        self.text = _csv_line(COLUMNS) if text is None else text
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(self.text, "utf-8", newline="")
+        replace_durably(partial, path)
 
     def log(self, row: Row) -> None:
         """Add a line."""
         cells = [row.get(name) for name in COLUMNS]
-        self._append(["" if cell is None else f"{cell:.6g}" for cell in cells], mode="a")
-
-    def size(self) -> int:
-        """Return the file's length in bytes."""
-        return self.path.stat().st_size
+        line = _csv_line(["" if cell is None else f"{cell:.6g}" for cell in cells])
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            file.write(line)
+        flush(self.path)
+        self.text += line
 
     def close(self) -> None:
         """Do nothing: every line is written at once."""
 
-    def _append(self, cells: list[str], mode: str) -> None:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(cells)
-        with self.path.open(mode, encoding="utf-8", newline="") as file:
-            file.write(line.getvalue())
+
+def last_step(text: str) -> int | None:
+    """Return the step of the last line of ``metrics.csv``, None where it has only its head."""
+    rows = list(csv.DictReader(io.StringIO(text)))
+    return int(rows[-1]["step"]) if rows else None
 
 
 class TensorBoardLogger:
     """Event files under ``RUN/tensorboard``."""
 
-    def __init__(self, run: Path) -> None:
-        """Open the writer."""
+    def __init__(self, run: Path, last: int | None = None) -> None:
+        """Open the writer; what an interrupted sitting wrote after step ``last`` is not shown."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(run / "tensorboard"))
+        purge = None if last is None else last + 1
+        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=purge)
 
     def log(self, row: Row) -> None:
         """Add each number as a scalar of its own."""
         for name, value in _measured(row):
             self._writer.add_scalar(name, value, int(row["step"] or 0))
+        self._writer.flush()
 
     def close(self) -> None:
         """Flush and close the event file."""
@@ -93,7 +99,7 @@ class TensorBoardLogger:
 class MlflowLogger:
     """An MLflow run, where the environment says."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, last: int | None = None) -> None:
         """Start the run under the run folder's name."""
         import mlflow
 
@@ -112,7 +118,7 @@ class MlflowLogger:
 class WandbLogger:
     """A Weights & Biases run, in the folder of the run."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, last: int | None = None) -> None:
         """Start the run under the run folder's name."""
         import wandb
 
@@ -127,8 +133,13 @@ class WandbLogger:
         self._run.finish()
 
 
-def build_loggers(names: Sequence[str], run: Path) -> list[Logger]:
+def build_loggers(names: Sequence[str], run: Path, last: int | None = None) -> list[Logger]:
     """Build the loggers asked for besides the CSV.
+
+    Args:
+        names: ``csv`` is passed over.
+        run: the run folder.
+        last: where a run is resumed, the step of the last row that it keeps.
 
     Raises:
         ConfigError: an unknown name, or a package that is not installed.
@@ -145,12 +156,18 @@ def build_loggers(names: Sequence[str], run: Path) -> list[Logger]:
         if name not in kinds:
             raise ConfigError(f"--log {name}: no such logger; expected csv, {', '.join(kinds)}")
         try:
-            loggers.append(kinds[name](run))
+            loggers.append(kinds[name](run, last))
         except ImportError as error:
             raise ConfigError(
                 f"--log {name}: the package is not installed ({error}); pip install {name}"
             ) from error
     return loggers
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def _measured(row: Row) -> list[tuple[str, float]]:

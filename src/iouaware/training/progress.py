@@ -20,7 +20,6 @@ class Progress:
         best_ap: of all validations, at alpha 1; -1 before the first.
         validations_without_gain: since the best.
         minutes_are_steps: ``--minutes`` has been turned into ``total_steps``.
-        csv_bytes: length of ``metrics.csv``.
         stopped_early: patience has run out.
     """
 
@@ -32,7 +31,6 @@ class Progress:
     best_ap: float = -1.0
     validations_without_gain: int = 0
     minutes_are_steps: bool = False
-    csv_bytes: int = 0
     stopped_early: bool = False
 
     @property

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from iouaware.errors import TrainingError, one_line
+
+# how gloo and NCCL begin to say, in a RuntimeError, that another process is gone
+_LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe")
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,26 @@ def join_ranks(device: str) -> Ranks:
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size == 1:
         return Ranks()
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)  # NCCL gathers objects through the current one
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return Ranks(dist.get_rank(), int(os.environ.get("LOCAL_RANK", "0")), world_size)
 
 
-def leave_ranks() -> None:
-    """Leave the group, where there is one."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
+@contextmanager
+def telling_lost_ranks() -> Iterator[None]:
+    """Turn the error that follows the end of another process into one line.
+
+    Raises:
+        TrainingError: another process is gone; what ended it is in its own error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not dist.is_initialized() or not any(word in str(error) for word in _LOST):
+            raise
+        raise TrainingError(
+            f"process {dist.get_rank()} ends since another one has ended ({one_line(error, 120)}); "
+            "the cause is what that one printed, or torchrun's last lines; go on with --resume RUN"
+        ) from error

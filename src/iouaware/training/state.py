@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 
 import torch
 
-from iouaware.errors import CheckpointError, TrainingError
+from iouaware.durable import flush, replace_durably
+from iouaware.errors import CheckpointError, TrainingError, one_line
 
 KEPT = 2
 
@@ -24,37 +24,52 @@ KEPT = 2
 def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write ``folder/step-N/state.pt``, point ``last.json`` at it, and drop older ones.
 
+    A step may be written twice: a run that is stopped after the last batch of an epoch writes it
+    again when the epoch is finished. At every moment the older or the newer one is whole.
+
     Raises:
         TrainingError: the disk is full or the folder cannot be written; earlier checkpoints stay.
     """
     final = folder / f"step-{step}"
     partial = folder / f".partial-step-{step}"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        for unfinished in folder.glob(".partial-step-*"):  # of a process that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
         partial.mkdir(parents=True)
         with (partial / "state.pt").open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.rmtree(final, ignore_errors=True)
-        partial.replace(final)
+        flush(partial / "state.pt")
+        flush(partial)
+        sha256 = _sha256(partial / "state.pt")
+        _move_into_place(partial, final)
         earlier = [name for name in _known_steps(folder) if name != final.name]
-        entries = {final.name: _sha256(final / "state.pt")}
-        entries |= {
-            name: value
-            for name, value in list(earlier_hashes(folder).items())
-            if name in earlier[-(KEPT - 1) :]
-        }
-        _replace_json(folder / "last.json", {"last": final.name, "sha256": entries})
+        known = earlier_hashes(folder)
+        entries = {name: known[name] for name in earlier[-(KEPT - 1) :] if name in known}
+        _write_last(folder, final.name, {final.name: sha256, **entries})
     except (OSError, RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise TrainingError(
-            f"{final}: the checkpoint could not be written ({error}); the one before is intact: "
-            "free space or choose another --out, then go on with --resume"
+            f"{final}: the checkpoint could not be written ({one_line(error, 200)}); earlier ones "
+            "are intact: free space, then go on with --resume, or start anew with another --out"
         ) from error
     for name in earlier[: -(KEPT - 1)]:
         shutil.rmtree(folder / name, ignore_errors=True)
     return final
+
+
+def _move_into_place(partial: Path, final: Path) -> None:
+    """Give a finished checkpoint its name; one that has the name goes in the same step."""
+    folder, known = final.parent, earlier_hashes(final.parent)
+    path = final / "state.pt"
+    if path.is_file() and known.get(final.name) in (None, _sha256(path)):
+        # its hash goes first: until last.json is written, either content is the right one
+        known.pop(final.name, None)
+        _write_last(folder, final.name, known)
+        replace_durably(partial / "state.pt", path)
+        partial.rmdir()
+    else:
+        shutil.rmtree(final, ignore_errors=True)
+        replace_durably(partial, final)
 
 
 def read_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
@@ -71,7 +86,7 @@ def read_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
                 raise CheckpointError("its content is not what was written")
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a torn file fails in many ways; each means "take another"
-            say(f"{path}: broken ({error}); going back to the checkpoint before it")
+            say(f"{path}: broken ({one_line(error, 200)}); going back to the checkpoint before it")
             continue
         return state
     raise CheckpointError(
@@ -99,10 +114,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _replace_json(path: Path, value: Any) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def _write_last(folder: Path, name: str, hashes: dict[str, str]) -> None:
+    partial = folder / ".last.json.partial"
+    partial.write_text(json.dumps({"last": name, "sha256": hashes}), "utf-8")
+    replace_durably(partial, folder / "last.json")

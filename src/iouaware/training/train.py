@@ -10,6 +10,7 @@ import torch
 from iouaware.config import Config
 from iouaware.data.layouts import Splits
 from iouaware.model.detector import Detector
+from iouaware.model.precision import name_precision
 from iouaware.model.weights import load_backbone_weights, start_from
 from iouaware.training.preview import estimate_minutes, write_first_batch
 from iouaware.training.ranks import join_ranks
@@ -29,7 +30,7 @@ def train_detector(
     loggers: Sequence[str] = ("csv",),
     dry_run: bool = False,
     say: Callable[[str], None] = lambda line: None,
-) -> None:
+) -> int:
     """Train a detector; write ``model.safetensors``, ``checkpoints/`` and ``metrics.csv``.
 
     Says the lines on model, schedule and first batch before it starts. Under torchrun it joins
@@ -47,6 +48,9 @@ def train_detector(
         loggers: ``csv`` and others by name.
         dry_run: say the lines and stop.
         say: takes each line meant for the user.
+
+    Returns:
+        The steps done; 0 on a dry run, and where there was nothing left to do.
 
     Raises:
         IoUAwareError: weights that cannot be had, a loss that is no number, a full disk.
@@ -78,8 +82,7 @@ def train_detector(
             write_first_batch(first_batch, splits.train.class_names, out / "first_batch.jpg")
             say(_describe_schedule(trainer, minutes))
             say(f"look now: {out / 'first_batch.jpg'}")
-    if not dry_run:
-        trainer.fit(resume=resume)
+    return 0 if dry_run else trainer.fit(resume=resume)
 
 
 def _load_weights(
@@ -94,7 +97,7 @@ def _load_weights(
 def _describe_schedule(trainer: Trainer, minutes: float) -> str:
     """Write the schedule, its expected time and the learning rate as one line."""
     train = trainer.config.train
-    precision = str(trainer.losses.dtype or torch.float32).removeprefix("torch.")
+    precision = name_precision(trainer.losses.dtype)
     return (
         f"schedule: {train.epochs} epochs, {trainer.progress.total_steps} steps of "
         f"{trainer.images_per_step} pictures, about {max(1, round(minutes))} minutes on "

@@ -6,16 +6,15 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from iouaware.checkpoint import describe_model, write_model
+from iouaware.checkpoint import describe_model, write_weights
 from iouaware.config import Config
 from iouaware.data.layouts import Splits
 from iouaware.data.loader import Batch, build_training_loader
@@ -24,8 +23,8 @@ from iouaware.images import canvas_fill
 from iouaware.model.detector import Detector
 from iouaware.training.batch_losses import BatchLosses
 from iouaware.training.ema import build_ema
-from iouaware.training.logs import CsvLogger, Logger, Row, build_loggers
-from iouaware.training.losses import Losses
+from iouaware.training.logs import CsvLogger, Logger, Row, build_loggers, last_step
+from iouaware.training.losses import describe_bad_loss
 from iouaware.training.meter import EpochMeter
 from iouaware.training.optimiser import (
     build_optimizer,
@@ -36,16 +35,13 @@ from iouaware.training.optimiser import (
 )
 from iouaware.training.progress import Progress, describe_epoch
 from iouaware.training.ranks import Ranks
-from iouaware.training.state import read_checkpoint, write_checkpoint
+from iouaware.training.saving import load_trainer, save_trainer
+from iouaware.training.step_budget import StepBudget
 from iouaware.training.stopping import StopSignal
 from iouaware.training.validation import validate
 
 # a checkpoint at least this often, besides those at the ends of epochs
 CHECKPOINT_SECONDS = 900
-# steps before --minutes is turned into a number of steps; the first ones only warm caches up
-TIMED_STEPS, WARM_STEPS = 10, 3
-# share of --minutes for the steps; the rest is for validation
-STEPS_SHARE = 0.9
 
 
 class Trainer:
@@ -97,15 +93,20 @@ class Trainer:
         if self.ranks.world_size > 1:
             self.network = DistributedDataParallel(self.detector)
         self.losses = BatchLosses(self.network, self.detector, config, device, self.ranks)
-        self.scaler = torch.amp.GradScaler(
-            torch.device(device).type, enabled=self.losses.dtype is torch.float16
-        )
+        self.scaler = self.build_scaler()
         per_rank = math.ceil(len(splits.train) / self.ranks.world_size)
         self.batches_per_epoch = math.ceil(per_rank / self.batch_size)
         steps_per_epoch = math.ceil(self.batches_per_epoch / train.accumulate)
         self.progress = Progress(total_steps=steps_per_epoch * train.epochs)
         self.meter = EpochMeter()
-        self._step_ends: list[float] = []
+        self.budget = None if train.minutes is None else StepBudget(train.minutes)
+        self.kept: dict[str, Tensor] | None = None  # the content of model.safetensors, on the CPU
+        self.csv: CsvLogger | None = None  # the first process's
+
+    def build_scaler(self) -> torch.amp.GradScaler:
+        """Build what scales losses in float16 and does nothing in other precisions."""
+        kind = torch.device(self.device).type
+        return torch.amp.GradScaler(kind, enabled=self.losses.dtype is torch.float16)
 
     def batches(self, epoch: int, skip_batches: int = 0) -> Any:
         """Iterate over the batches of an epoch that this process sees."""
@@ -123,33 +124,41 @@ class Trainer:
             skip_batches=skip_batches,
         )
 
-    def fit(self, resume: bool = False) -> None:
+    def fit(self, resume: bool = False) -> int:
         """Train to the end of the schedule; write weights, checkpoints and logs.
 
         Args:
             resume: go on from the newest checkpoint in the run folder.
 
+        Returns:
+            The steps done in this sitting; 0 where a finished run is resumed.
+
         Raises:
             DivergedError: the loss is no number.
             TrainingError: a signal asked to stop (after a checkpoint), or a full disk.
-            CheckpointError: ``resume`` without a usable checkpoint.
+            CheckpointError: ``resume`` without a usable checkpoint, or under other settings.
+            DatasetError: a broken picture, or ``resume`` with other annotations.
         """
-        if resume:
-            self._load_state(read_checkpoint(self.run / "checkpoints", self.say))
+        csv_text = load_trainer(self) if resume else None
+        first_step = self.progress.step
         loggers: list[Logger] = []
         if self.ranks.is_first:
-            others = build_loggers(self.logger_names, self.run)  # a wrong name leaves no file
-            csv = CsvLogger(self.run / "metrics.csv", self.progress.csv_bytes if resume else None)
-            self.progress.csv_bytes = csv.size()
-            loggers = [csv, *others]
+            last = None if csv_text is None else last_step(csv_text) or 0
+            others = build_loggers(self.logger_names, self.run, last)  # a wrong name: no file yet
+            self.csv = CsvLogger(self.run / "metrics.csv", csv_text)
+            loggers = [self.csv, *others]
+        if not resume:
+            save_trainer(self)  # a run can be resumed from its first step on
         try:
             with StopSignal() as stop:
                 while not self.progress.is_done:
                     self._train_epoch(stop)
                     self._finish_epoch(loggers)
+                    self._stop_if_asked(stop)
         finally:
             for logger in loggers:
                 logger.close()
+        return self.progress.step - first_step
 
     def _train_epoch(self, stop: StopSignal) -> None:
         progress = self.progress
@@ -167,15 +176,22 @@ class Trainer:
             self._fix_total_steps(now)
             if progress.is_done:
                 return
-            if self.ranks.any(stop.asked, self.device):
-                self._save()
-                raise TrainingError(
-                    f"stopped by a signal at step {progress.step} of {progress.total_steps}; "
-                    f"go on with: iouaware train --resume {self.run}"
-                )
+            self._stop_if_asked(stop, save=True)
             if now - saved_at > CHECKPOINT_SECONDS:
-                self._save()
+                save_trainer(self)
                 saved_at = now
+
+    def _stop_if_asked(self, stop: StopSignal, save: bool = False) -> None:
+        """Raise in all processes where one of them has got a signal."""
+        progress = self.progress
+        if not self.ranks.any(stop.asked, self.device):
+            return
+        if save:
+            save_trainer(self)
+        raise TrainingError(
+            f"stopped by a signal at step {progress.step} of {progress.total_steps}; "
+            f"go on with: iouaware train --resume {self.run}"
+        )
 
     def _with_bar(self, batches: Any) -> Any:
         """Show a bar for this epoch, on a terminal and in the first process only."""
@@ -199,7 +215,9 @@ class Trainer:
         with self.network.no_sync() if hold else nullcontext():  # type: ignore[operator]
             losses = self.losses.compute(batch)
             if not math.isfinite(float(losses.total.detach())):
-                raise DivergedError(self._describe_bad_loss(losses, batch))
+                names = [self.splits.train.file_name(index) for index in batch.indices]
+                told = describe_bad_loss(losses, names, train.lr)
+                raise DivergedError(f"step {progress.step}: {told}")
             self.scaler.scale(losses.total / train.accumulate).backward()  # type: ignore[no-untyped-call]
         self.meter.add(losses)
         if complete:
@@ -236,8 +254,7 @@ class Trainer:
             logger.log(row)
         if self.ranks.is_first:
             self.say(describe_epoch(row, progress))
-            progress.csv_bytes = (self.run / "metrics.csv").stat().st_size
-        self._save()
+        save_trainer(self)
 
     def _validate(self) -> Row:
         """Judge the weights (averaged ones, where there are); keep them if told to, or if best."""
@@ -257,8 +274,9 @@ class Trainer:
         else:
             progress.validations_without_gain += 1
         if self.ranks.is_first and (better or self.config.train.keep == "last"):
-            info = describe_model(judged, self.config, self.splits.train, self.image_size)
-            write_model(self.run / "model.safetensors", judged, info)
+            state = judged.state_dict()
+            self.kept = {name: value.detach().cpu().clone() for name, value in state.items()}
+            self.write_kept()
         progress.stopped_early = (
             patience is not None and progress.validations_without_gain >= patience
         )
@@ -276,50 +294,27 @@ class Trainer:
             raise TypeError(f"the average is a {type(averaged).__name__}, expected a Detector")
         return averaged
 
+    def write_kept(self) -> None:
+        """Write the weights kept so far as the model of the run."""
+        if self.kept is not None:
+            info = describe_model(self.detector, self.config, self.splits.train, self.image_size)
+            write_weights(self.run / "model.safetensors", self.kept, info)
+
     def _fix_total_steps(self, now: float) -> None:
-        """Turn --minutes into a number of steps, once, from the time of the first ones."""
-        progress, minutes = self.progress, self.config.train.minutes
-        if minutes is None or progress.minutes_are_steps:
+        """Turn --minutes into a number of steps, once, and keep it: a resumed run has the same."""
+        progress = self.progress
+        if self.budget is None or progress.minutes_are_steps:
             return
-        self._step_ends.append(now)
-        if len(self._step_ends) <= TIMED_STEPS:
+        affordable = self.budget.affordable_steps(now)
+        if affordable is None:
             return
-        seconds = (self._step_ends[-1] - self._step_ends[WARM_STEPS]) / (TIMED_STEPS - WARM_STEPS)
-        affordable = max(int(STEPS_SHARE * 60 * minutes / seconds), progress.step + 1)
-        steps = torch.tensor(min(progress.total_steps, affordable), device=self.device)
-        progress.total_steps = int(self.ranks.broadcast(steps))
+        steps = min(progress.total_steps, max(affordable, progress.step + 1))
+        shared = torch.tensor(steps, device=self.device)
+        progress.total_steps = int(self.ranks.broadcast(shared))
         progress.minutes_are_steps = True
-        self.say(f"--minutes {minutes:g}: {progress.total_steps} steps, at {seconds:.2f} s a step")
-
-    def _describe_bad_loss(self, losses: Losses, batch: Batch) -> str:
-        names = ", ".join(self.splits.train.file_name(index) for index in batch.indices)
-        parts = (losses.class_loss, losses.box_loss, losses.iou_loss)
-        class_loss, box_loss, iou_loss = (float(part.detach()) for part in parts)
-        return (
-            f"step {self.progress.step}: the loss is no number (class {class_loss:g}, box "
-            f"{box_loss:g}, IoU {iou_loss:g}) on {names}; try a lower --train.lr, now "
-            f"{self.config.train.lr:g} for 16 pictures"
+        save_trainer(self)
+        seconds = self.budget.seconds_per_step
+        self.say(
+            f"--minutes {self.budget.minutes:g}: {progress.total_steps} steps, at {seconds:.2f} s "
+            "a step"
         )
-
-    def _save(self) -> None:
-        """Write a checkpoint; only the first process does."""
-        if not self.ranks.is_first:
-            return
-        state = {
-            "detector": self.detector.state_dict(),
-            "ema": None if self.ema is None else self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "progress": asdict(self.progress),
-            "meter": self.meter.state_dict(),
-        }
-        write_checkpoint(self.run / "checkpoints", self.progress.step, state)
-
-    def _load_state(self, state: dict[str, Any]) -> None:
-        self.detector.load_state_dict(state["detector"])
-        if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.progress = Progress(**state["progress"])
-        self.meter.load_state_dict(state["meter"])
