@@ -10,7 +10,7 @@ from iouaware.training.meter import EpochMeter
 
 def losses(u: list[float], t: list[float]) -> Losses:
     one = torch.tensor(1.0)
-    return Losses(one, one * 2, one * 3, len(u), torch.tensor(u), torch.tensor(t))
+    return Losses(one, one * 2, one * 3, one * 4, len(u), torch.tensor(u), torch.tensor(t))
 
 
 def test_correlation_equals_numpy_over_batches() -> None:

@@ -100,12 +100,13 @@ class CandidateGraph(nn.Module):
         )
 
     def _look_again(self, levels: list[Tensor], inputs: BoxInputs, labels: Tensor) -> Tensor:
-        """Return the IoU of the first boxes with an object of their class, [B, n]."""
+        """Return the first boxes' IoU by both, as ``torch_backend.refine`` does, [B, n]."""
         if self.second_look is None:
             raise ValueError("this detector has no second look")
         first = BoxInputs(*(values[:, :LOOKS] for values in inputs))
         logits: Tensor = self.second_look(levels[:LEVELS], first)  # [B, n, K]
-        return logits.gather(2, labels[:, :LOOKS, None])[..., 0].sigmoid()
+        fit = logits.gather(2, labels[:, :LOOKS, None])[..., 0].sigmoid()
+        return (fit * first.iou_logits.sigmoid()).sqrt()
 
     def _look(self, images: Tensor) -> list[Tensor]:
         """Compute the pyramid of uint8 canvases, P3 to P7."""

@@ -85,7 +85,7 @@ class SecondLook(nn.Module):
             dim=2,
         )  # [B, n, K + 2]
         logits: Tensor = self.fit_layer(torch.cat([seen, known.flatten(0, 1)], dim=1))
-        return logits.view(pictures, count, -1)
+        return logits.view(pictures, count, class_logits.shape[2])
 
     def _pool(self, levels: Sequence[Tensor], boxes: Tensor) -> Tensor:
         """Pool each box from the level that fits its size, [B * n, REDUCED, GRID, GRID].
