@@ -126,6 +126,9 @@ class TrainConfig(_Settings):
     warmup_steps: int = Field(500, ge=0, description="at most a tenth of the run")
     warmup_start: float = Field(1 / 3, gt=0, le=1, description="share of lr at the first step")
     clip_norm: float = Field(35.0, gt=0, description="largest L2 norm of the gradient")
+    skip_bad_steps: int = Field(
+        0, ge=0, description="steps that may be left out where loss or gradient is no number"
+    )
     accumulate: int = Field(1, ge=1, description="batches summed before a step")
     ema: bool = Field(False, description="average the weights and judge the average")
     ema_decay: float = Field(

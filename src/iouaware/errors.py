@@ -38,7 +38,7 @@ class TrainingError(IoUAwareError):
 
 
 class DivergedError(TrainingError):
-    """The loss is no number any more; the message names the pictures of the batch."""
+    """Loss or gradient are no numbers any more; the message names the pictures of the batch."""
 
 
 class ExportError(IoUAwareError):

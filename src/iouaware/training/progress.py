@@ -22,6 +22,7 @@ class Progress:
         minutes_are_steps: ``--minutes`` has been turned into ``total_steps``.
         csv_bytes: length of ``metrics.csv``.
         stopped_early: patience has run out.
+        bad_steps: left out, since a loss or gradient was no number.
     """
 
     total_steps: int
@@ -34,6 +35,7 @@ class Progress:
     minutes_are_steps: bool = False
     csv_bytes: int = 0
     stopped_early: bool = False
+    bad_steps: int = 0
 
     @property
     def is_done(self) -> bool:

@@ -20,13 +20,13 @@ from iouaware.checkpoint import describe_model, write_model
 from iouaware.config import Config
 from iouaware.data.layouts import Splits
 from iouaware.data.loader import Batch, build_training_loader
-from iouaware.errors import DivergedError, TrainingError
+from iouaware.errors import TrainingError
 from iouaware.images import canvas_fill
 from iouaware.model.detector import Detector
+from iouaware.training.bad_numbers import BadNumbers
 from iouaware.training.batch_losses import BatchLosses
 from iouaware.training.ema import build_ema
 from iouaware.training.logs import CsvLogger, Logger, Row, build_loggers
-from iouaware.training.losses import Losses
 from iouaware.training.meter import EpochMeter
 from iouaware.training.optimiser import build_optimizer, freeze_parameters, lr_factor, scaled_lr
 from iouaware.training.progress import Progress, describe_epoch
@@ -95,6 +95,9 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(
             torch.device(device).type, enabled=self.losses.dtype is torch.float16
         )
+        self.bad_numbers = BadNumbers(
+            self.detector, train, splits.train, run, ranks=self.ranks, device=device, say=say
+        )
         per_rank = math.ceil(len(splits.train) / self.ranks.world_size)
         self.batches_per_epoch = math.ceil(per_rank / self.batch_size)
         steps_per_epoch = math.ceil(self.batches_per_epoch / train.accumulate)
@@ -125,7 +128,7 @@ class Trainer:
             resume: go on from the newest checkpoint in the run folder.
 
         Raises:
-            DivergedError: the loss is no number.
+            DivergedError: the loss or its gradient is no number.
             TrainingError: a signal asked to stop (after a checkpoint), or a full disk.
             CheckpointError: ``resume`` without a usable checkpoint.
         """
@@ -193,10 +196,9 @@ class Trainer:
         hold = not complete and isinstance(self.network, DistributedDataParallel)
         with self.network.no_sync() if hold else nullcontext():  # type: ignore[operator]
             losses = self.losses.compute(batch)
-            if not math.isfinite(float(losses.total.detach())):
-                raise DivergedError(self._describe_bad_loss(losses, batch))
             self.scaler.scale(losses.total / train.accumulate).backward()  # type: ignore[no-untyped-call]
-        self.meter.add(losses)
+        if self.bad_numbers.see(batch, losses):
+            self.meter.add(losses)
         if complete:
             self._step()
         return complete
@@ -207,12 +209,14 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         self.scaler.unscale_(self.optimizer)
-        clip_grad_norm_(self.detector.parameters(), train.clip_norm)
-        self.scaler.step(self.optimizer)
+        norm = clip_grad_norm_(self.detector.parameters(), train.clip_norm)
+        scale = self.scaler.get_scale() if self.scaler.is_enabled() else None
+        if not self.bad_numbers.spoil(norm, scale, progress):
+            self.scaler.step(self.optimizer)
+            if self.ema is not None:
+                self.ema.update_parameters(self.detector)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.ema is not None:
-            self.ema.update_parameters(self.detector)
         progress.step += 1
 
     def _finish_epoch(self, loggers: list[Logger]) -> None:
@@ -285,16 +289,6 @@ class Trainer:
         progress.total_steps = int(self.ranks.broadcast(steps))
         progress.minutes_are_steps = True
         self.say(f"--minutes {minutes:g}: {progress.total_steps} steps, at {seconds:.2f} s a step")
-
-    def _describe_bad_loss(self, losses: Losses, batch: Batch) -> str:
-        names = ", ".join(self.splits.train.file_name(index) for index in batch.indices)
-        parts = (losses.class_loss, losses.box_loss, losses.iou_loss)
-        class_loss, box_loss, iou_loss = (float(part.detach()) for part in parts)
-        return (
-            f"step {self.progress.step}: the loss is no number (class {class_loss:g}, box "
-            f"{box_loss:g}, IoU {iou_loss:g}) on {names}; try a lower --train.lr, now "
-            f"{self.config.train.lr:g} for 16 pictures"
-        )
 
     def _save(self) -> None:
         """Write a checkpoint; only the first process does."""
