@@ -90,7 +90,7 @@ class BadNumbers:
             if scale is not None and scale >= LEAST_SCALE:
                 return False  # an overflow of float16: its scaler leaves the step out by itself
         progress.bad_steps += 1
-        reason = self._describe(bad or seen, bool(bad), progress)
+        reason = f"step {progress.step}: {self._describe(bad, seen, norm)}"
         saved = self._save(bad or seen, reason, progress)
         lost = not all(bool(torch.isfinite(v).all()) for v in self._detector.state_dict().values())
         if lost or progress.bad_steps > self._train.skip_bad_steps:
@@ -103,13 +103,18 @@ class BadNumbers:
         return True
 
     def _describe(
-        self, entries: list[tuple[Batch, dict[str, float]]], by_loss: bool, progress: Progress
+        self,
+        bad: list[tuple[Batch, dict[str, float]]],
+        seen: list[tuple[Batch, dict[str, float]]],
+        norm: torch.Tensor,
     ) -> str:
-        names = ", ".join(name for batch, _ in entries for name in self._names(batch))
-        if not by_loss:
-            return f"step {progress.step}: the gradient is no number, on {names}"
-        parts = ", ".join(f"{name} {value:g}" for name, value in entries[0][1].items())
-        return f"step {progress.step}: the loss is no number ({parts}) on {names}"
+        names = ", ".join(name for batch, _ in bad or seen for name in self._names(batch))
+        if bad:
+            parts = ", ".join(f"{name} {value:g}" for name, value in bad[0][1].items())
+            return f"the loss is no number ({parts}) on {names}"
+        if math.isfinite(float(norm)):
+            return f"the loss of another process is no number, this one had {names}"
+        return f"the gradient is no number, on {names}"
 
     def _advice(self) -> str:
         return (
