@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -99,8 +100,13 @@ def read_model(path: Path) -> tuple[Detector, ModelInfo]:
     info = read_model_info(file)
     try:
         config = build_config(info.config, where=str(file))
+        state = read_state_dict(file)
+        # first without memory: a header can ask for more than there is, the weights cannot
+        with torch.device("meta"):
+            shell = Detector(config.model, len(info.class_names))
+        shell.load_state_dict({name: tensor.to("meta") for name, tensor in state.items()})
         detector = Detector(config.model, len(info.class_names), mean=info.mean, std=info.std)
-        detector.load_state_dict(read_state_dict(file))
+        detector.load_state_dict(state)
     except (ConfigError, ValueError, RuntimeError) as error:
         reason = one_line(error, 300)
         raise CheckpointError(

@@ -49,6 +49,12 @@ class ParityError(ExportError):
     """An exported file differs too much from the model; it was written all the same."""
 
 
+def shown(value: object, length: int = 200) -> str:
+    """Return a value from a file as Python writes it, shortened, to be part of a message."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
 def one_line(error: BaseException, length: int | None = None) -> str:
     """Return what another library's error says on one line, to be part of a message.
 

@@ -8,7 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from iouaware.config import Config, InferenceConfig, Precision, build_config, read_config
+from iouaware.config import (
+    Config,
+    InferenceConfig,
+    Precision,
+    build_config,
+    build_inference_config,
+    read_config,
+)
 from iouaware.errors import IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
@@ -18,6 +25,8 @@ from iouaware.inference.selection import resolve_alpha
 from iouaware.running.candidates import collect_run_candidates, load_model, read_run_split
 from iouaware.running.exporting import ExportOptions, export_run, refuse_exported
 from iouaware.running.folder import (
+    EVALUATION_FORM,
+    SWEEP_FORM,
     RunLog,
     Say,
     claim_folder,
@@ -204,8 +213,8 @@ class Run:
             self.sweep()
         if not (self.path / "evaluation.json").is_file():
             self.evaluate()
-        sweep = read_json(self.path / "sweep.json")
-        evaluation = read_json(self.path / "evaluation.json")
+        sweep = read_json(self.path / "sweep.json", SWEEP_FORM)
+        evaluation = read_json(self.path / "evaluation.json", EVALUATION_FORM)
         data = evaluation["data"] if evaluation["data"] != self.config.data.path else None
         dataset, candidates = self._look(data, evaluation["split"])
         page = write_report(self.path, dataset, candidates, evaluation, sweep, self.info)
@@ -290,13 +299,13 @@ class Run:
         """Return the main numbers of the run folder, as ``train --json`` prints them."""
         result: dict[str, Any] = {"run": str(self.path)}
         if (self.path / "evaluation.json").is_file():
-            evaluation = read_json(self.path / "evaluation.json")
+            evaluation = read_json(self.path / "evaluation.json", EVALUATION_FORM)
             names = ("data", "split", "images", "alpha", *METRICS[:3], "AP_per_class")
             result |= {name: evaluation[name] for name in names}
             result["AP90"] = evaluation["AP_per_iou"].get("0.90")
             result["AP_alpha1"] = evaluation["baseline"]["AP"]
         if (self.path / "sweep.json").is_file():
-            result["held_out"] = read_json(self.path / "sweep.json")["held_out"]
+            result["held_out"] = read_json(self.path / "sweep.json", SWEEP_FORM)["held_out"]
         return result
 
     def _look(self, data: str | Path | None, split: str) -> tuple[Dataset, list[Candidates]]:
@@ -317,4 +326,4 @@ class Run:
 
 
 def _inference_settings(info: ModelInfo) -> InferenceConfig:
-    return InferenceConfig.model_validate(info.config["inference"])
+    return build_inference_config(info.config, "the model's settings")

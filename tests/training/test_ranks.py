@@ -71,7 +71,7 @@ def test_p14_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_p13_p15_processes_with_other_pictures_and_losses_stay_together(tmp_path: Path) -> None:
-    data = synthesize(tmp_path / "data", images=20, image_wh=(96, 96))
+    data = synthesize(tmp_path / "data", images=16, image_wh=(96, 96))
     (tmp_path / "run").mkdir()
     root, package = Path(__file__).parents[2], Path(iouaware.__file__).parents[1]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

@@ -48,8 +48,8 @@ def main(data: Path, run: Path) -> None:
     compute = trainer.losses.compute
     if not ranks.is_first:  # only one process sees the bad loss
 
-        def spoilt(one: Batch) -> Losses:
-            losses = compute(one)
+        def spoilt(batch: Batch) -> Losses:
+            losses = compute(batch)
             return losses._replace(iou_loss=losses.iou_loss * float("nan"))
 
         trainer.losses.compute = spoilt  # type: ignore[method-assign]
