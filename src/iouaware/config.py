@@ -182,14 +182,12 @@ class InferenceConfig(_Settings):
 
     p_floor: float = Field(0.01, ge=0, lt=1, description="candidates need this p, before fusion")
     candidates_per_level: int = Field(
-        1000, ge=1, le=1_000_000, description="of highest p on a pyramid level"
+        1000, ge=1, lt=2**31, description="of highest p on a pyramid level"
     )
-    candidates_per_image: int = Field(
-        2000, ge=1, le=1_000_000, description="of highest p in a picture"
-    )
+    candidates_per_image: int = Field(2000, ge=1, lt=2**31, description="of highest p in a picture")
     nms_iou: float = Field(0.5, gt=0, le=1, description="overlap at which the lower S goes")
     nms_across_classes: bool = Field(False, description="let boxes of other classes compete too")
-    max_detections: int = Field(100, ge=1, le=1_000_000, description="of highest S in a picture")
+    max_detections: int = Field(100, ge=1, lt=2**31, description="of highest S in a picture")
     postprocess: Literal["standard", "paper"] = Field(
         "standard", description="paper: fuse, take the top 1,000 anchors a level, keep S > 0.05"
     )

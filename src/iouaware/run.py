@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from iouaware.config import (
     Config,
-    InferenceConfig,
     Precision,
     build_config,
     build_inference_config,
@@ -25,8 +24,6 @@ from iouaware.inference.selection import resolve_alpha
 from iouaware.running.candidates import collect_run_candidates, load_model, read_run_split
 from iouaware.running.exporting import ExportOptions, export_run, refuse_exported
 from iouaware.running.folder import (
-    EVALUATION_FORM,
-    SWEEP_FORM,
     RunLog,
     Say,
     claim_folder,
@@ -34,7 +31,8 @@ from iouaware.running.folder import (
     find_run,
     find_settings,
     numbered_folder,
-    read_json,
+    read_evaluation,
+    read_sweep,
 )
 
 if TYPE_CHECKING:
@@ -138,7 +136,7 @@ class Run:
             dataset,
             candidates,
             alpha,
-            _inference_settings(info),
+            build_inference_config(info.config, str(self.model_path)),
             info.score_thresholds,
         )
         evaluation |= {"data": self._place(data), "split": split}
@@ -181,7 +179,11 @@ class Run:
         dataset, candidates = self._look(data, split)
         info = self.info
         sweep = sweep_candidates(
-            dataset, candidates, _inference_settings(info), optimize=optimize, per_class=per_class
+            dataset,
+            candidates,
+            build_inference_config(info.config, str(self.model_path)),
+            optimize=optimize,
+            per_class=per_class,
         )
         sweep |= {"data": self._place(data), "split": split}
         write_json(self.path / "sweep.json", sweep)
@@ -213,8 +215,8 @@ class Run:
             self.sweep()
         if not (self.path / "evaluation.json").is_file():
             self.evaluate()
-        sweep = read_json(self.path / "sweep.json", SWEEP_FORM)
-        evaluation = read_json(self.path / "evaluation.json", EVALUATION_FORM)
+        sweep = read_sweep(self.path)
+        evaluation = read_evaluation(self.path)
         data = evaluation["data"] if evaluation["data"] != self.config.data.path else None
         dataset, candidates = self._look(data, evaluation["split"])
         page = write_report(self.path, dataset, candidates, evaluation, sweep, self.info)
@@ -299,13 +301,13 @@ class Run:
         """Return the main numbers of the run folder, as ``train --json`` prints them."""
         result: dict[str, Any] = {"run": str(self.path)}
         if (self.path / "evaluation.json").is_file():
-            evaluation = read_json(self.path / "evaluation.json", EVALUATION_FORM)
+            evaluation = read_evaluation(self.path)
             names = ("data", "split", "images", "alpha", *METRICS[:3], "AP_per_class")
             result |= {name: evaluation[name] for name in names}
             result["AP90"] = evaluation["AP_per_iou"].get("0.90")
             result["AP_alpha1"] = evaluation["baseline"]["AP"]
         if (self.path / "sweep.json").is_file():
-            result["held_out"] = read_json(self.path / "sweep.json", SWEEP_FORM)["held_out"]
+            result["held_out"] = read_sweep(self.path)["held_out"]
         return result
 
     def _look(self, data: str | Path | None, split: str) -> tuple[Dataset, list[Candidates]]:
@@ -323,7 +325,3 @@ class Run:
     def _place(self, data: str | Path | None) -> str | None:
         """Return the path that names the data in the results."""
         return self.config.data.path if data is None else str(Path(data).resolve())
-
-
-def _inference_settings(info: ModelInfo) -> InferenceConfig:
-    return build_inference_config(info.config, "the model's settings")

@@ -210,8 +210,8 @@ def _label(row: dict[str, Any], label_of_id: dict[int, int], own: ClassList, nam
     if not isinstance(category_id, int) or category_id not in label_of_id:
         known = ", ".join(map(str, own.ids[:10])) + (", ..." if len(own.ids) > 10 else "")
         raise DatasetError(
-            f"{name}: unknown category {shown(category_id)}, expected one of the {len(own.ids)} ids "
-            f"in the file's categories ({known})"
+            f"{name}: unknown category {shown(category_id)}, expected one of the {len(own.ids)} "
+            f"ids in the file's categories ({known})"
         )
     return label_of_id[category_id]
 

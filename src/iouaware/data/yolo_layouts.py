@@ -87,7 +87,8 @@ def _from_yaml(path: Path, images: Path | None, examination: Examination | None)
             if place is None and images is None:
                 if split == "test":
                     notes.append(
-                        f"test is left out: {path.name} names {str(entry)[:200]}, which is not there"
+                        f"test is left out: {path.name} names {str(entry)[:200]}, "
+                        "which is not there"
                     )
                     continue
                 with noting(examination, "missing-split", "", path):

@@ -210,6 +210,16 @@ def read_json(path: Path, form: Mapping[str, type] | None = None) -> dict[str, A
     return value
 
 
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """Read ``evaluation.json`` of a run folder; a ``CheckpointError`` if it is none."""
+    return read_json(folder / "evaluation.json", EVALUATION_FORM)
+
+
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """Read ``sweep.json`` of a run folder; a ``CheckpointError`` if it is none."""
+    return read_json(folder / "sweep.json", SWEEP_FORM)
+
+
 class RunLog:
     """Passes on the lines meant for the user, and keeps them in ``log.txt`` once there is a run."""
 
