@@ -8,13 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from iouaware.config import (
-    Config,
-    Precision,
-    build_config,
-    build_inference_config,
-    read_config,
-)
+from iouaware.config import Config, Precision, build_config, build_inference_config, read_config
 from iouaware.errors import IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
@@ -178,12 +172,9 @@ class Run:
             raise ValueError(f"optimize is {optimize!r}, expected one of {', '.join(METRICS)}")
         dataset, candidates = self._look(data, split)
         info = self.info
+        settings = build_inference_config(info.config, str(self.model_path))
         sweep = sweep_candidates(
-            dataset,
-            candidates,
-            build_inference_config(info.config, str(self.model_path)),
-            optimize=optimize,
-            per_class=per_class,
+            dataset, candidates, settings, optimize=optimize, per_class=per_class
         )
         sweep |= {"data": self._place(data), "split": split}
         write_json(self.path / "sweep.json", sweep)
