@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import struct
 import sys
 import tempfile
@@ -34,7 +35,7 @@ with atheris.instrument_imports(include=["iouaware", "yaml", "PIL", "json"]):
     from iouaware.images import read_image, read_image_size, read_thumbnail
     from iouaware.inference.exported import DIGEST, _digest, read_metadata
     from iouaware.model.weight_files import read_model_info, read_state_dict
-    from iouaware.parsing import parse_json, parse_yaml
+    from iouaware.parsing import parse_yaml
     from iouaware.running.folder import read_evaluation
 
 FOLDER = Path(tempfile.mkdtemp(prefix="iouaware-fuzz-"))
@@ -93,9 +94,9 @@ def _header(data: bytes) -> None:
 
 
 def _info(data: bytes) -> None:
-    """Put the bytes as JSON into a header that is whole otherwise."""
-    text = parse_json('"%s"' % data.decode("latin-1").replace("\\", "").replace('"', "'"))
-    body = ('{"__metadata__":{"iouaware":"%s"}}' % str(text).replace('"', "'")).encode()
+    """Put the bytes as text into a header that is whole otherwise."""
+    metadata = {"__metadata__": {"iouaware": data.decode("utf-8", "replace")}}
+    body = json.dumps(metadata).encode()
     _header(struct.pack("<Q", len(body)) + body)
 
 
@@ -140,7 +141,13 @@ TARGETS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
     "pictures": (_pictures, []),  # filled below
     "weights": (_weights, [b"PK\x03\x04", b"\x80\x02}q\x00."]),
     "header": (_header, [struct.pack("<Q", 2) + b"{}"]),
-    "info": (_info, [b"{'format': 1}"]),
+    "info": (
+        _info,
+        [
+            b'{"format":1,"class_names":["a"],"category_ids":[1],"alpha":1,"score_thresholds":'
+            b'{"1.0":0.3},"has_iou":true,"config":{"train":{}},"mean":[1,1,1],"std":[1,1,1]}'
+        ],
+    ),
     "exported": (_exported, [b'["a"]\n[1]\n1\n{"1.0": 0.3}\ntrue\n{}\n[1,1,1]\n[1,1,1]\n[96,96]']),
     "results": (
         lambda data: (_write("evaluation.json", data), read_evaluation(FOLDER)),
@@ -182,7 +189,7 @@ def main() -> None:
         try:
             function(data)
         except (IoUAwareError, ValueError) as error:
-            if isinstance(error, ValueError) and given.target not in ("yaml", "info"):
+            if isinstance(error, ValueError) and given.target != "yaml":
                 raise
 
     corpus = FOLDER / "corpus"
