@@ -1,7 +1,8 @@
 """Files made to do harm: only this package's errors come out, in one line, and no code runs.
 
-What is not tried here, and why: a video is decoded by FFmpeg, which bounds itself; the page takes
-no upload yet.
+What is tried elsewhere: HTML in names of classes and files (``reporting/test_report.py``), pickles
+(``test_p42_...``). What cannot happen: the only CSV file, ``metrics.csv``, holds numbers under fixed
+names, so that no cell can be a formula. What is not tried: videos, which FFmpeg decodes.
 """
 
 from __future__ import annotations

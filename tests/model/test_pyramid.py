@@ -79,7 +79,7 @@ def test_p09_the_gradient_of_narrow_maps_is_a_number_in_bfloat16(
 ) -> None:
     # the kernel of maps of width 1 left memory in it that nobody had written: try it often
     torch.manual_seed(0)
-    pyramid = FeaturePyramid((8, 8, 8), 8).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pyramid = FeaturePyramid((8, 8, 8), 8).to(memory_format=torch.channels_last)
     height, width = canvas_hw
     for _ in range(30):
         features = [

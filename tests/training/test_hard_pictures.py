@@ -16,7 +16,9 @@ from iouaware.inference.torch_backend import TorchBackend
 from tests.training.test_trainer import SIDE, build_trainer, tiny_config
 
 Boxes = list[tuple[float, float, float, float]]
-MANY = [(x, y, x + 5.0, y + 5.0) for x in range(0, 128, 4) for y in range(0, 128, 4)][:1000]
+MANY: Boxes = [
+    (float(x), float(y), x + 5.0, y + 5.0) for x in range(0, 128, 4) for y in range(0, 128, 4)
+][:1000]
 SCENES: dict[str, tuple[tuple[int, int], Boxes]] = {
     "one pixel": ((96, 96), [(0, 0, 1, 1), (95, 95, 96, 96), (40, 50, 41, 51)]),
     "a tenth of a pixel": ((96, 96), [(40, 50, 40.1, 50.1)]),
@@ -71,7 +73,7 @@ def test_p10_hard_pictures_train_and_are_judged(
 
     info = describe_model(trainer.detector, config, dataset, size)
     predictor = Predictor(TorchBackend(trainer.detector, config.inference), info)
-    found = predictor.predict(dataset.record(0).path, score_threshold=0.0)
+    (found,) = predictor.predict([dataset.record(0).path], score_threshold=0.0)
     (width, height), _ = SCENES[name]
     assert np.isfinite(found.boxes).all()
     assert np.isfinite(found.scores).all()
