@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format lint test test-slow check bench build clean
+.PHONY: help setup demo format lint test test-slow check bench fuzz build clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,11 @@ bench: setup ## measure against the peers, write benchmarks/results, render the 
 	for name in training profile_step inference sizes postprocess memory evaluator sweep check; do \
 	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/render.py
+
+fuzz: setup ## look for files that bring a reader down (half an hour; installs atheris)
+	$(BIN)/python -m pip install -q "atheris>=3.0"
+	for target in coco voc yolo-labels yolo-yaml config yaml pictures weights header info exported \
+	  results candidates; do $(BIN)/python scripts/fuzz.py $$target || exit 1; done
 
 build: setup ## wheel and source archive in dist
 	$(BIN)/python -m build --no-isolation

@@ -7,6 +7,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -111,3 +112,16 @@ def test_citation_names_the_paper() -> None:
     paper = citation["preferred-citation"]
     assert paper["identifiers"][0]["value"] == "arXiv:1912.05992"
     assert [author["family-names"] for author in paper["authors"]] == ["Wu", "Li", "Wang"]
+
+
+def test_p45_the_next_torch_is_not_shut_out() -> None:
+    # lower bounds alone, and no compiled operation of our own that belongs to one release
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)
+    extras = project["project"]["optional-dependencies"].values()
+    asked = [*project["project"]["dependencies"], *(one for extra in extras for one in extra)]
+    assert len(asked) > 10
+    assert [one for one in asked if re.search(r"[<~!]|==", one)] == []
+    assert project["build-system"]["requires"] == ["hatchling>=1.26"]  # builds no extension
+    compiled = [p for p in (ROOT / "src").rglob("*") if p.suffix in {".c", ".cpp", ".cu", ".pyx"}]
+    assert compiled == []

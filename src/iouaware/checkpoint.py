@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -110,8 +111,10 @@ def read_model(path: Path) -> tuple[Detector, ModelInfo]:
     info = read_model_info(file)
     try:
         config = build_config(info.config, where=str(file))
+        state = read_state_dict(file)
+        _refuse_larger(config, len(info.class_names), sum(t.numel() for t in state.values()))
         detector = Detector(config.model, len(info.class_names), mean=info.mean, std=info.std)
-        detector.load_state_dict(read_state_dict(file))
+        detector.load_state_dict(state)
     except (ConfigError, ValueError, RuntimeError) as error:
         reason = one_line(error, 300)
         raise CheckpointError(
@@ -149,6 +152,15 @@ def write_model_info(path: Path, info: ModelInfo) -> None:
         )
     tensors = load_file(file)
     _replace(file, lambda partial: save_file(tensors, partial, metadata=_header(info)))
+
+
+def _refuse_larger(config: Config, num_classes: int, there: int) -> None:
+    """Raise where a header asks for far more weights than the file has, before taking memory."""
+    with torch.device("meta"):
+        shell = Detector(config.model, num_classes)
+    asked = sum(tensor.numel() for tensor in shell.state_dict().values())
+    if asked > 2 * there:
+        raise ValueError(f"the header asks for {asked:,} weights, the file has {there:,}")
 
 
 def _header(info: ModelInfo) -> dict[str, str]:

@@ -15,6 +15,7 @@ FOUND_WRONG = 1
 WRONG_INPUT = 2
 WITH_TORCH = ("torch", "torchvision", "timm")  # what training and weights need
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
+LONGEST = 2000  # characters of an error; a name in a file can have millions
 GROUPS = ("", "tune", "data")
 
 
@@ -113,7 +114,15 @@ def _prepare() -> None:
 def _say(line: str) -> None:
     """Print a line now, also where the output is a file."""
     if _is_first():
-        print(line, flush=True)
+        print(_plain(line), flush=True)
+
+
+def _plain(text: str) -> str:
+    """Write characters that steer a terminal, or that it cannot show, as Python would.
+
+    Names of files and classes come from data that others made.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def _is_first() -> bool:
@@ -122,5 +131,8 @@ def _is_first() -> bool:
 
 
 def _fail(message: str, code: int = WRONG_INPUT) -> int:
-    print(f"iouaware: {' '.join(message.split())}", file=sys.stderr)
+    text = _plain(" ".join(message.split()))
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}..."
+    print(f"iouaware: {text}", file=sys.stderr)
     return code

@@ -12,17 +12,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from iouaware.errors import ConfigError, one_line
+from iouaware.errors import ConfigError, shown
+from iouaware.parsing import parse_yaml
 
 RECIPES = ("small", "modern", "paper")
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(_Settings):
@@ -41,7 +41,7 @@ class ModelConfig(_Settings):
         "least four pictures",
     )
     norm_eps: float | None = Field(None, ge=0, description="epsilon of BatchNorm; None keeps it")
-    fpn_channels: int = Field(256, ge=8, description="width of the pyramid and the towers")
+    fpn_channels: int = Field(256, ge=8, le=4096, description="width of the pyramid and the towers")
     p6_from: Literal["c5", "p5"] = Field("c5", description="what P6 is computed from")
     relu_before_p7: bool = Field(False, description="ReLU between P6 and P7")
     tower_convs: int = Field(4, ge=1, le=8, description="3x3 convs before the last layer")
@@ -87,7 +87,7 @@ class DataConfig(_Settings):
         (800, 1333),
         description="longer side in px on a square canvas, [short, long] padded to 32, or auto",
     )
-    batch_size: int = Field(16, ge=1, description="pictures a step, over all processes")
+    batch_size: int = Field(16, ge=1, le=100_000, description="pictures a step, over all processes")
     flip: float = Field(
         0.5,
         ge=0,
@@ -118,7 +118,7 @@ class DataConfig(_Settings):
 class TrainConfig(_Settings):
     """Matching, losses, optimiser and schedule."""
 
-    epochs: int = Field(12, ge=1, description="passes over the training pictures")
+    epochs: int = Field(12, ge=1, le=1_000_000, description="passes over the training pictures")
     minutes: float | None = Field(None, gt=0, description="shorten the schedule to this time")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="what takes the steps")
     lr: float = Field(0.01, gt=0, description="learning rate for 16 pictures a step; scaled by it")
@@ -131,6 +131,9 @@ class TrainConfig(_Settings):
     warmup_steps: int = Field(500, ge=0, description="at most a tenth of the run")
     warmup_start: float = Field(1 / 3, gt=0, le=1, description="share of lr at the first step")
     clip_norm: float = Field(35.0, gt=0, description="largest L2 norm of the gradient")
+    skip_bad_steps: int = Field(
+        0, ge=0, description="steps that may be left out where loss or gradient is no number"
+    )
     accumulate: int = Field(1, ge=1, description="batches summed before a step")
     ema: bool = Field(False, description="average the weights and judge the average")
     ema_decay: float = Field(
@@ -186,11 +189,13 @@ class InferenceConfig(_Settings):
     """From head outputs to detections."""
 
     p_floor: float = Field(0.01, ge=0, lt=1, description="candidates need this p, before fusion")
-    candidates_per_level: int = Field(1000, ge=1, description="of highest p on a pyramid level")
-    candidates_per_image: int = Field(2000, ge=1, description="of highest p in a picture")
+    candidates_per_level: int = Field(
+        1000, ge=1, lt=2**31, description="of highest p on a pyramid level"
+    )
+    candidates_per_image: int = Field(2000, ge=1, lt=2**31, description="of highest p in a picture")
     nms_iou: float = Field(0.5, gt=0, le=1, description="overlap at which the lower S goes")
     nms_across_classes: bool = Field(False, description="let boxes of other classes compete too")
-    max_detections: int = Field(100, ge=1, description="of highest S in a picture")
+    max_detections: int = Field(100, ge=1, lt=2**31, description="of highest S in a picture")
     postprocess: Literal["standard", "paper"] = Field(
         "standard", description="paper: fuse, take the top 1,000 anchors a level, keep S > 0.05"
     )
@@ -200,7 +205,7 @@ class Config(_Settings):
     """A whole recipe."""
 
     recipe: str = Field("paper", description="the recipe this started from")
-    seed: int = Field(0, ge=0, description="fixes order, augmentation and new weights")
+    seed: int = Field(0, ge=0, lt=2**63, description="fixes order, augmentation and new weights")
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
@@ -237,9 +242,9 @@ def read_recipe(name_or_file: str | Path) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{name}: cannot be read as text: {error}") from error
     try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not valid YAML: {one_line(error)}") from error
+        values = parse_yaml(text) or {}
+    except ValueError as error:
+        raise ConfigError(f"{name}: not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: found {type(values).__name__}, expected keys and values")
     return values
@@ -256,6 +261,9 @@ def build_config(
     merged = {
         key: dict(value) if isinstance(value, dict) else value for key, value in values.items()
     }
+    sections = [merged, *(value for value in merged.values() if isinstance(value, dict))]
+    if any(not isinstance(key, str) for section in sections for key in section):
+        raise ConfigError(f"{where}: a key is no text; expected names of settings")
     for dotted, value in (overrides or {}).items():
         section, _, key = dotted.rpartition(".")
         if section:
@@ -266,6 +274,15 @@ def build_config(
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_describe(error)}") from error
+
+
+def build_inference_config(values: dict[str, Any], where: str) -> InferenceConfig:
+    """Check the settings of post-processing that a model carries.
+
+    Raises:
+        ConfigError: an unknown key or a value that does not fit.
+    """
+    return build_config({"inference": values.get("inference", {})}, where=where).inference
 
 
 def known_keys() -> list[str]:
@@ -300,5 +317,5 @@ def _describe(error: ValidationError) -> str:
         return f"unknown setting {place}" + (f"; did you mean {hint}?" if hint else "")
     message = fault["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    found = "" if fault["type"] == "value_error" else f" is {fault['input']!r}:"
+    found = "" if fault["type"] == "value_error" else f" is {shown(fault['input'])}:"
     return f"{place}{found} {message}" if found else f"{place}: {message}"

@@ -38,7 +38,7 @@ class TrainingError(IoUAwareError):
 
 
 class DivergedError(TrainingError):
-    """The loss is no number any more; the message names the pictures of the batch."""
+    """Loss or gradient are no numbers any more; the message names the pictures of the batch."""
 
 
 class ExportError(IoUAwareError):
@@ -47,6 +47,12 @@ class ExportError(IoUAwareError):
 
 class ParityError(ExportError):
     """An exported file differs too much from the model; it was written all the same."""
+
+
+def shown(value: object, length: int = 200) -> str:
+    """Return a value from a file as Python writes it, shortened, to be part of a message."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def one_line(error: BaseException, length: int | None = None) -> str:

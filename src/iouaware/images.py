@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from iouaware.structures import Frame, ImageArray
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"}
 )
+
+# what is opened, whatever a file's name: Pillow knows formats that start other programs (EPS)
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "AVIF")
+# a picture with more is refused before it is decoded; Pillow's own limit, if nobody moved it
+MAX_PIXELS = 178_956_970
 
 _WIDTH_TAG, _HEIGHT_TAG, _ORIENTATION_TAG = 0x0100, 0x0101, 0x0112
 _END_OF_JPEG = b"\xff\xd9"
@@ -74,7 +80,7 @@ def read_image(source: str | Path | Image.Image | NDArray[Any]) -> ImageArray:
         return _image_to_rgb(source, _orientation(source))
     path = Path(source)
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
             return _image_to_rgb(image, _orientation(image))
     except _UNREADABLE as error:
         image_array = _read_jpeg_without_end(path) if "truncated" in str(error) else None
@@ -93,7 +99,7 @@ def read_thumbnail(path: Path, side: int) -> ImageArray:
         DatasetError: as ``read_image``.
     """
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
             if image.format == "JPEG" and image.mode in ("RGB", "L"):
                 image.draft("L", (4 * side, 4 * side))  # its brightness is stored by itself
                 rgb = _image_to_rgb(image, _orientation(image))
@@ -122,7 +128,7 @@ def read_stored_size(path: Path) -> tuple[tuple[int, int], int]:
         DatasetError: as ``read_image_size``.
     """
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
             orientation = _orientation(image)
             if image.format == "TIFF":  # Pillow gives its size as turned
                 tags = image.tag_v2  # type: ignore[attr-defined]
@@ -192,6 +198,23 @@ def resize_to_canvas(
     return canvas, Frame(original_hw, new_hw, canvas_hw)
 
 
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """Return those of the formats that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _open(source: Path | io.BytesIO) -> Image.Image:
+    """Read a picture's header."""
+    image = Image.open(source, formats=_known_formats())
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height} px"
+        image.close()
+        raise Image.DecompressionBombError(f"{size}, expected at most {MAX_PIXELS:,} pixels")
+    return image
+
+
 def _scaled(side: int, scale: float) -> int:
     return max(1, int(side * scale + 0.5))
 
@@ -225,7 +248,7 @@ def _read_jpeg_without_end(path: Path) -> ImageArray | None:
     versions = []
     for tail in (_END_OF_JPEG, b"\x55" * 64 + _END_OF_JPEG):
         try:
-            with Image.open(io.BytesIO(content + tail)) as image:
+            with _open(io.BytesIO(content + tail)) as image:
                 versions.append(_image_to_rgb(image, _orientation(image)))
         except _UNREADABLE:
             return None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from iouaware.config import Config, InferenceConfig, Precision, build_config, read_config
+from iouaware.config import Config, Precision, build_config, build_inference_config, read_config
 from iouaware.errors import IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
@@ -25,7 +25,8 @@ from iouaware.running.folder import (
     find_run,
     find_settings,
     numbered_folder,
-    read_json,
+    read_evaluation,
+    read_sweep,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Run:
             dataset,
             candidates,
             alpha,
-            _inference_settings(info),
+            build_inference_config(info.config, str(self.model_path)),
             info.score_thresholds,
         )
         evaluation |= {"data": self._place(data), "split": split}
@@ -171,8 +172,9 @@ class Run:
             raise ValueError(f"optimize is {optimize!r}, expected one of {', '.join(METRICS)}")
         dataset, candidates = self._look(data, split)
         info = self.info
+        settings = build_inference_config(info.config, str(self.model_path))
         sweep = sweep_candidates(
-            dataset, candidates, _inference_settings(info), optimize=optimize, per_class=per_class
+            dataset, candidates, settings, optimize=optimize, per_class=per_class
         )
         sweep |= {"data": self._place(data), "split": split}
         write_json(self.path / "sweep.json", sweep)
@@ -204,8 +206,8 @@ class Run:
             self.sweep()
         if not (self.path / "evaluation.json").is_file():
             self.evaluate()
-        sweep = read_json(self.path / "sweep.json")
-        evaluation = read_json(self.path / "evaluation.json")
+        sweep = read_sweep(self.path)
+        evaluation = read_evaluation(self.path)
         data = evaluation["data"] if evaluation["data"] != self.config.data.path else None
         dataset, candidates = self._look(data, evaluation["split"])
         page = write_report(self.path, dataset, candidates, evaluation, sweep, self.info)
@@ -290,13 +292,13 @@ class Run:
         """Return the main numbers of the run folder, as ``train --json`` prints them."""
         result: dict[str, Any] = {"run": str(self.path)}
         if (self.path / "evaluation.json").is_file():
-            evaluation = read_json(self.path / "evaluation.json")
+            evaluation = read_evaluation(self.path)
             names = ("data", "split", "images", "alpha", *METRICS[:3], "AP_per_class")
             result |= {name: evaluation[name] for name in names}
             result["AP90"] = evaluation["AP_per_iou"].get("0.90")
             result["AP_alpha1"] = evaluation["baseline"]["AP"]
         if (self.path / "sweep.json").is_file():
-            result["held_out"] = read_json(self.path / "sweep.json")["held_out"]
+            result["held_out"] = read_sweep(self.path)["held_out"]
         return result
 
     def _look(self, data: str | Path | None, split: str) -> tuple[Dataset, list[Candidates]]:
@@ -314,7 +316,3 @@ class Run:
     def _place(self, data: str | Path | None) -> str | None:
         """Return the path that names the data in the results."""
         return self.config.data.path if data is None else str(Path(data).resolve())
-
-
-def _inference_settings(info: ModelInfo) -> InferenceConfig:
-    return InferenceConfig.model_validate(info.config["inference"])

@@ -10,6 +10,7 @@ x1 y1 x2 y2 in continuous pixels, so that width is x2 - x1. Labels are 0..K-1 ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -222,6 +223,7 @@ class ModelInfo:
             mean=_triple(values["mean"]),
             std=_triple(values["std"]),
         )
+        _check_info(info)
         if len(info.class_names) != len(info.category_ids):
             raise ValueError(
                 f"{len(info.class_names)} class names and {len(info.category_ids)} category ids"
@@ -246,6 +248,20 @@ class ModelInfo:
             return 0.3
         nearest = min(self.score_thresholds, key=lambda key: abs(float(key) - alpha))
         return self.score_thresholds[nearest]
+
+
+def _check_info(info: ModelInfo) -> None:
+    """Raise a ``ValueError`` where a file says what no model can be."""
+    if not 0 <= info.alpha <= 1:
+        raise ValueError(f"alpha is {info.alpha}, expected 0..1")
+    for key, value in info.score_thresholds.items():
+        if not (0 <= float(key) <= 1 and math.isfinite(value)):
+            raise ValueError(f"the threshold at alpha {key} is {value}")
+    if not all(math.isfinite(value) for value in (*info.mean, *info.std)) or 0 in info.std:
+        raise ValueError(f"mean is {info.mean} and std {info.std}, expected numbers, std not 0")
+    for section in ("model", "data", "train", "inference"):
+        if not isinstance(info.config.get(section, {}), dict):
+            raise ValueError(f"config.{section} is no map of settings")
 
 
 def _triple(values: Sequence[float]) -> tuple[float, float, float]:

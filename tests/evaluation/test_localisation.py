@@ -10,6 +10,7 @@ from iouaware.evaluation.localisation import (
     correlations,
     eval_iou,
     iou_bias,
+    learnt_little,
     oracle_iou,
     target_iou,
 )
@@ -97,3 +98,23 @@ def test_correlation_without_iou_branch_says_why() -> None:
     assert "no trained IoU branch" in notes["correlation.predicted_iou"]
     assert notes["correlation_matched.score"] == "only 0 candidates"
     assert everything["score"]["pearson"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "own", "said"),
+    [
+        ([0.5, 0.5, 0.5], [0.6, 0.7, 0.9], "the predicted IoU never varies"),
+        ([0.9, 0.7, 0.6], [0.6, 0.7, 0.9], "rank correlation -1.00"),
+        ([0.6, 0.7, 0.9], [0.6, 0.7, 0.9], None),
+        ([0.6, 0.7, 0.9], [0.7, 0.7, 0.7], None),  # nothing to tell it by
+        ([0.5, 0.5, 0.5], [0.6, 0.1, 0.1], None),  # one match alone
+        (None, [0.6, 0.7, 0.9], None),
+    ],
+)
+def test_p50_a_branch_that_learnt_little_is_told(
+    predicted: list[float] | None, own: list[float], said: str | None
+) -> None:
+    found = make_candidates([[0, 0, 9, 9]] * 3, [0] * 3, [0.9, 0.8, 0.7], predicted)
+    true = [np.array(own, np.float32)]
+    _, matched, notes = correlations([found], true, true, 1.0)
+    assert learnt_little({"correlation_matched": matched, "notes": notes}) == said

@@ -59,6 +59,20 @@ def test_p37_p40_batches_are_proven_beside_the_file_and_in_it(onnx_file: Path) -
     assert read_exported_info(onnx_file).parity == report  # p38
 
 
+def test_p40_the_canvas_is_fixed_candidates_are_few_and_the_time_is_told(onnx_file: Path) -> None:
+    report = json.loads(onnx_file.with_name("model.onnx.parity.json").read_text("utf-8"))
+    assert set(report["milliseconds"]) == {"file", "pytorch"}  # told, whichever is quicker
+    assert min(report["milliseconds"].values()) > 0
+    graph = onnx.load(onnx_file).graph
+    shapes = {
+        one.name: [axis.dim_value for axis in one.type.tensor_type.shape.dim]
+        for one in (*graph.input, *graph.output)
+    }
+    assert shapes["images"][1:] == [3, SIZE, SIZE]  # unless --image-size dynamic is asked for
+    assert 0 < shapes["candidate_boxes"][1] <= 2000
+    assert not [node.op_type for node in graph.node if node.op_type in ("Loop", "Scan")]
+
+
 def test_p53_the_file_says_what_it_is(onnx_file: Path) -> None:
     entries = {entry.key: entry.value for entry in onnx.load(onnx_file).metadata_props}
     values = {name: json.loads(text) for name, text in entries.items() if name in write_names()}

@@ -16,10 +16,12 @@ from iouaware.exporting.graph import (
     build_grid,
     clip_to_pictures,
     fuse,
+    spread_looks,
 )
 from iouaware.exporting.padding import fix_padding
 from iouaware.exporting.parity import Differences, FoundBoxes, detections_of
 from iouaware.exporting.suppression import keep_best
+from iouaware.inference import torch_backend
 from iouaware.inference.exported import build_candidates
 from iouaware.inference.postprocess import select_detections
 from iouaware.inference.scoring import fuse_scores
@@ -45,11 +47,12 @@ def run(
 
 
 @pytest.mark.parametrize("geometry", ["plain", "torchvision"])
+@pytest.mark.parametrize("second_look", [False, True])
 @pytest.mark.parametrize("classes", [1, 4, 80])
 def test_p38_graph_gives_the_candidates_and_detections_of_the_backend(
-    classes: int, geometry: str
+    classes: int, geometry: str, second_look: bool
 ) -> None:
-    detector = build_tiny(classes, geometry=geometry)
+    detector = build_tiny(classes, geometry=geometry, second_look=second_look)
     # no cut: at alpha 0 all classes of an anchor are tied, and torch's topk takes any of them
     settings = CONFIG.inference.model_copy(update={"max_detections": 2000})
     for alpha in (0.0, 0.5, 1.0):
@@ -205,3 +208,15 @@ def test_fixed_padding_is_what_timm_works_out() -> None:
         assert not any("Same" in type(module).__name__ for module in fixed.modules())
         for one, other in zip(before, after, strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 6])
+def test_looks_are_spread_as_in_the_backend(count: int) -> None:
+    generator = torch.Generator().manual_seed(count)
+    said, seen = torch.rand(1, 6, generator=generator), torch.rand(1, 4, generator=generator)
+    above = (torch.arange(6) < count)[None]
+    ours = spread_looks(said * above, seen, above)[0, :count].numpy()
+    expected = said[0, :count].numpy()
+    if count:
+        expected = torch_backend.spread_looks(expected, seen[0, : min(count, 4)].numpy())
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)

@@ -10,13 +10,14 @@ from iouaware.anchors import build_anchors, level_sizes
 from iouaware.boxes import decode_boxes
 from iouaware.config import InferenceConfig
 from iouaware.images import resize_to_canvas
+from iouaware.inference import torch_backend
 from iouaware.inference.candidates import (
     candidates_from_outputs,
     paper_candidates_from_outputs,
 )
 from iouaware.inference.postprocess import select_detections, select_paper_detections
 from iouaware.inference.predictor import Predictor
-from iouaware.inference.torch_backend import TorchBackend
+from iouaware.inference.torch_backend import TorchBackend, spread_looks
 from iouaware.structures import Frame, HeadOutputs, ImageArray
 from tests.inference.conftest import CONFIG, build_detector
 
@@ -235,3 +236,59 @@ def test_lower_precision_moves_boxes_a_little() -> None:
     assert len(shared[0]) > 0.9 * len(np.unique(one.anchor_index))
     moved = np.abs(one.boxes[shared[1]] - other.boxes[shared[2]])
     assert moved.max() < 4  # bfloat16 keeps eight bits: under 1 % of a box of 300 px
+
+
+def test_looks_are_spread_by_hand() -> None:
+    said = np.array([0.8, 0.8, 0.5, 0.3, 0.6], np.float32)
+    seen = np.array([0.9, 0.4, 0.3, 0.1], np.float32)
+    # of those looked at the later half fell from 0.8 to 0.4 together
+    spread = spread_looks(said, seen)
+    np.testing.assert_allclose(spread, [0.9, 0.4, 0.3, 0.1, 0.3])
+    assert spread.dtype == np.float32
+    np.testing.assert_array_equal(spread_looks(said[:4], seen), seen)
+    raised = spread_looks(said, np.ones(4, np.float32))
+    np.testing.assert_allclose(raised, [1, 1, 1, 1, 0.6])  # never more than the branch said
+
+
+def test_a_second_look_changes_the_iou_of_the_best_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_backend, "LOOKS", 20)
+    canvases = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
+    frames = [Frame((96, 96), (96, 96), (96, 96))] * 2
+    one_more = build_detector(second_look=True)
+    detector = build_detector()
+    one_more.load_state_dict(detector.state_dict(), strict=False)
+    plain = TorchBackend(detector, CONFIG.inference)
+    looking = TorchBackend(one_more, CONFIG.inference)
+    for one, other in zip(
+        plain.compute_candidates(canvases, frames),
+        looking.compute_candidates(canvases, frames),
+        strict=True,
+    ):
+        assert len(one) > 20
+        np.testing.assert_array_equal(one.class_scores, other.class_scores)
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        assert one.predicted_iou is not None
+        assert other.predicted_iou is not None
+        # at the start every logit of the look is near 0, so its IoU is near 1/2
+        expected = np.sqrt(one.predicted_iou[:20] / 2)
+        np.testing.assert_allclose(other.predicted_iou[:20], expected, rtol=0.1)
+        share = other.predicted_iou[20:] / one.predicted_iou[20:]
+        np.testing.assert_allclose(share, share[0], rtol=1e-5)
+
+
+def test_a_second_look_at_nothing() -> None:
+    settings = CONFIG.inference.model_copy(update={"p_floor": 0.999999})
+    canvas = np.zeros((1, 96, 96, 3), np.uint8)
+    frames = [Frame((96, 96), (96, 96), (96, 96))]
+    backend = TorchBackend(build_detector(second_look=True), settings)
+    (found,) = backend.compute_candidates(canvas, frames)
+    assert len(found) == 0
+    assert found.predicted_iou is not None
+
+
+def test_an_untrained_second_look_is_not_used() -> None:
+    canvas = np.random.default_rng(0).integers(0, 256, (1, 96, 96, 3), np.uint8)
+    frames = [Frame((96, 96), (96, 96), (96, 96))]
+    backend = TorchBackend(build_detector(second_look=True), CONFIG.inference, has_iou=False)
+    (found,) = backend.compute_candidates(canvas, frames)
+    assert found.predicted_iou is None

@@ -71,3 +71,29 @@ def test_first_weights_are_xavier_uniform_and_biases_0():
     assert isinstance(weight, Tensor)
     assert 0.99 * bound < weight.abs().max() <= bound
     assert all(not p.any() for name, p in pyramid.named_parameters() if name.endswith("bias"))
+
+
+@pytest.mark.parametrize("canvas_hw", [(64, 64), (128, 32), (32, 128)])
+def test_p09_the_gradient_of_narrow_maps_is_a_number_in_bfloat16(
+    canvas_hw: tuple[int, int],
+) -> None:
+    # the kernel of maps of width 1 left memory in it that nobody had written: try it often
+    torch.manual_seed(0)
+    pyramid = FeaturePyramid((8, 8, 8), 8).to(memory_format=torch.channels_last)
+    height, width = canvas_hw
+    for _ in range(30):
+        features = [
+            torch.randn(2, 8, height // stride, width // stride).contiguous(
+                memory_format=torch.channels_last
+            )
+            for stride in (8, 16, 32)
+        ]
+        pyramid.zero_grad()
+        junk = torch.full((8 * 8 * 9 * 4,), float("nan"))  # what freed memory may hold
+        del junk
+        with torch.autocast("cpu", torch.bfloat16):
+            levels = pyramid(features)
+        sum(level.float().sum() for level in levels).backward()
+        for name, parameter in pyramid.named_parameters():
+            assert parameter.grad is not None
+            assert torch.isfinite(parameter.grad).all(), name

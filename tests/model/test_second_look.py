@@ -17,7 +17,7 @@ from iouaware.model.second_look import (
     widen,
 )
 
-CANVAS = (128, 160)
+CANVAS = (256, 256)
 CONFIG = ModelConfig(
     backbone="test_efficientnet",
     weights="none",
@@ -37,8 +37,8 @@ def draw_levels(channels: int, pictures: int = 2) -> list[Tensor]:
 
 
 def test_boxes_are_widened_as_far_as_the_canvas_goes() -> None:
-    boxes = torch.tensor([[40.0, 40, 60, 50], [0, 100, 20, 128], [7, 7, 7, 7]])
-    expected = [[37, 38.5, 63, 51.5], [0, 95.8, 23, 128], [6.35, 6.35, 7.65, 7.65]]
+    boxes = torch.tensor([[40.0, 40, 60, 50], [0, 228, 20, 256], [7, 7, 7, 7]])
+    expected = [[37, 38.5, 63, 51.5], [0, 223.8, 23, 256], [6.35, 6.35, 7.65, 7.65]]
     torch.testing.assert_close(widen(boxes, CANVAS), torch.tensor(expected))
 
 
@@ -54,11 +54,11 @@ def test_pooling_equals_roi_align_on_the_own_level() -> None:
     look = SecondLook(8, 3)
     levels = draw_levels(REDUCED)
     # one box a level, far enough from the sides that no sample lies beyond a level's last cell
-    boxes = torch.tensor([[30.0, 20, 70, 60], [22, 20, 112, 100], [0, 0, 160, 128]])
-    boxes = torch.stack([boxes, boxes + torch.tensor([[5.0, 3, 5, 3], [2, 1, 2, 1], [0, 0, 0, 0]])])
+    boxes = torch.tensor([[30.0, 20, 70, 60], [60, 60, 160, 150], [43, 43, 213, 213]])
+    boxes = torch.stack([boxes, boxes * 0.99])
     pooled = look._pool(levels, boxes).view(2, 3, REDUCED, GRID, GRID)
     wide = widen(boxes, CANVAS)
-    assert level_of(boxes)[0].tolist() == [0, 1, 1]
+    assert level_of(boxes).tolist() == [[0, 1, 2]] * 2
     for number in range(3):
         level = int(level_of(boxes)[0, number])
         for picture in range(2):
@@ -73,7 +73,7 @@ def test_what_is_beyond_a_level_is_not_another_level() -> None:
         torch.full_like(level, value)
         for level, value in zip(draw_levels(REDUCED), (1, 5, 9), strict=True)
     ]
-    corner = torch.tensor([[[120.0, 90, 160, 128]]]).repeat(2, 1, 1)  # P3's right and lower end
+    corner = torch.tensor([[[216.0, 218, 256, 256]]]).repeat(2, 1, 1)  # P3's right and lower end
     pooled = look._pool(levels, corner)
     assert float(pooled.max()) <= 1 + 1e-6
 

@@ -9,6 +9,7 @@ import pytest
 from iouaware.reporting.alpha_words import say_gap, say_held_out
 from iouaware.reporting.cautions import CENTRENESS, caution_few, caution_optimistic, list_cautions
 from iouaware.reporting.words import answer_good_enough, answer_weakest_class
+from iouaware.running.summary import evaluation_lines, tail_lines
 from iouaware.structures import Candidates
 from tests.reporting.scenes import (
     Scene,
@@ -156,7 +157,28 @@ def test_p50_an_iou_branch_that_learnt_nothing_is_named(scene: Scene, run: Path)
     facts = make_scene(scene.dataset, blind).facts(run)
     (said,) = [text for text in list_cautions(facts) if "learnt" in text]
     assert "The IoU branch learnt next to nothing" in said
-    assert "Rank by alpha 1" in said
+    assert "(rank correlation " in said
+    assert "Alpha 1, the class score alone, is best here." in said
+
+
+def test_p50_an_iou_branch_that_says_the_same_of_every_box_is_named(
+    scene: Scene, run: Path
+) -> None:
+    constant = [
+        one.with_predicted_iou(np.full(len(one), 0.5, np.float32)) for one in scene.candidates
+    ]
+    flat = make_scene(scene.dataset, constant)
+    (said,) = [text for text in list_cautions(flat.facts(run)) if "learnt" in text]
+    assert "(the predicted IoU never varies)" in said
+    assert "Alpha 1, the class score alone, is best here." in said
+    # the last lines of train and of evaluate say it too, and those of a good branch do not
+    words = "the IoU branch learnt next to nothing (the predicted IoU never varies), so alpha 1 is"
+    lines = tail_lines(run, flat.info, flat.evaluation, flat.sweep, run / "index.html")
+    assert len(lines) == 6
+    assert words in lines[1]
+    assert any(line.startswith(f"note: {words}") for line in evaluation_lines(flat.evaluation))
+    good = tail_lines(run, scene.info, scene.evaluation, scene.sweep, run / "index.html")
+    assert "learnt" not in " ".join(good)
 
 
 def test_a_model_without_iou_branch_is_named(scene: Scene, run: Path) -> None:

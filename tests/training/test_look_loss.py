@@ -72,7 +72,7 @@ def look(truth: tuple[Tensor, Tensor, Tensor]) -> tuple[float, int]:
     detector = Detector(CONFIG, 3).eval()
     outputs = detector(torch.randn(1, 3, 64, 64))
     loss, fitting = compute_look_loss(detector, outputs, *([part] for part in truth))
-    return float(loss), int(fitting)
+    return float(loss.detach()), int(fitting)
 
 
 def test_a_picture_without_objects_teaches_background_alone() -> None:

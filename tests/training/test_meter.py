@@ -25,7 +25,8 @@ def test_averages_by_hand() -> None:
     meter = EpochMeter()
     meter.add(losses([0.5], [0.5]))
     averages = meter.averages()
-    assert averages["loss"] == 6
+    assert averages["loss"] == 1 + 2 + 3 + 4
+    assert averages["look_loss"] == 4
     assert averages["positives"] == 1
     assert averages["iou_correlation"] is None  # one pair has no correlation
 

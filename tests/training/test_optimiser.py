@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 
-from iouaware.config import ModelConfig, TrainConfig
+from iouaware.config import RECIPES, ModelConfig, TrainConfig, read_config
 from iouaware.model.detector import Detector
 from iouaware.training.optimiser import (
     build_optimizer,
+    describe_odd_lr,
     freeze_parameters,
     lr_factor,
     scaled_lr,
@@ -19,6 +21,31 @@ TINY = ModelConfig(backbone="test_efficientnet", weights="none", fpn_channels=8,
 @pytest.mark.parametrize(("images", "lr"), [(16, 0.01), (12, 0.0075), (8, 0.005)])
 def test_p24_learning_rate_follows_the_authors_configs(images: int, lr: float) -> None:
     assert scaled_lr(TrainConfig(), images) == pytest.approx(lr)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "words"),
+    [
+        ("sgd", 0.08, "train.lr is 0.08, while sgd usually takes 0.01 for 16 pictures: the loss"),
+        ("sgd", 0.00125, "train.lr is 0.00125, while sgd usually takes 0.01 for 16 pictures: it m"),
+        ("adamw", 0.04, "adamw usually takes 0.0004 to 0.004 for 16 pictures: the loss may become"),
+        ("adamw", 1e-6, "try --train.lr 0.004"),
+        ("sgd", 0.02, None),
+        ("sgd", 0.0025, None),
+        ("adamw", 0.0001, None),
+        ("adamw", 0.012, None),
+    ],
+)
+def test_p24_a_learning_rate_far_from_the_rule_is_told(
+    optimizer: Literal["sgd", "adamw"], lr: float, words: str | None
+) -> None:
+    told = describe_odd_lr(TrainConfig(optimizer=optimizer, lr=lr))
+    assert told is None if words is None else words in str(told)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_p24_no_recipe_is_far_from_the_rule(recipe: str) -> None:
+    assert describe_odd_lr(read_config(recipe).train) is None
 
 
 def test_step_schedule_by_hand() -> None:

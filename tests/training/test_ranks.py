@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -14,6 +16,7 @@ from torch import Tensor
 
 import iouaware
 from iouaware.checkpoint import read_model
+from iouaware.data.loader import split_order
 from iouaware.data.synthetic import synthesize
 from iouaware.errors import TrainingError
 from iouaware.training.ranks import Ranks, telling_lost_ranks
@@ -152,3 +155,40 @@ def test_a_lost_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("[gloo/transport/tcp/pair.cc:545] Connection reset\nby peer")
     with pytest.raises(RuntimeError, match="shapes"), telling_lost_ranks():
         raise RuntimeError("shapes differ")
+
+
+@pytest.mark.slow
+def test_p13_p15_processes_with_other_pictures_and_losses_stay_together(tmp_path: Path) -> None:
+    data = synthesize(tmp_path / "data", images=16, image_wh=(96, 96))
+    (tmp_path / "run").mkdir()
+    root, package = Path(__file__).parents[2], Path(iouaware.__file__).parents[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, "-m", "tests.training.two_processes", str(data), str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{package}:{root}"},
+        timeout=200,  # processes that wait for each other would hang
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = "".join((tmp_path / "run" / f"said-{rank}.txt").read_text() for rank in range(2))
+    steps = re.findall(r"objects (\d+) weights (\S+)", said)
+    # one had no object, and both took the same step
+    assert len(steps) == 2
+    assert min(int(objects) for objects, _ in steps) == 0 < max(int(one) for one, _ in steps)
+    assert steps[0][1] == steps[1][1]
+    # one had a bad loss: both left out a step and both stopped at the next
+    assert said.count("stopped after 2: step 2: the loss") == 2
+    assert said.count("of another process is no number") == 1
+    # the validation part has an odd number of pictures, each judged once
+    assert re.findall(r"judged (\d+) of (\d+)", said) == [("5", "5")] * 2
+    assert (tmp_path / "run" / "bad-steps" / "step-1-rank-1.npz").is_file()
+
+
+@pytest.mark.parametrize("total", [5, 6, 7])
+def test_p13_every_process_takes_as_many_steps(total: int) -> None:
+    parts = [split_order(np.arange(total), 2, rank, 2) for rank in range(2)]
+    assert len(parts[0]) == len(parts[1])  # else one would wait for the other
+    assert {i for part in parts for batch in part for i in batch} == set(range(total))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +15,8 @@ from iouaware.data.examination import Examination, noting
 from iouaware.data.mending import NO_CROWD_GIVEN, ROTATED, Mended
 from iouaware.data.pictures import PictureFinder, read_shown_sizes
 from iouaware.data.rotation import enclosing_box
-from iouaware.errors import DatasetError
+from iouaware.errors import DatasetError, shown
+from iouaware.parsing import parse_json
 
 _BEYOND = 1e9  # no coordinate is as large; it also stands for NaN and infinity
 
@@ -94,10 +94,10 @@ def read_coco_json(annotations: Path) -> dict[str, Any]:
         DatasetError: it is not there, is no JSON, or has another form.
     """
     try:
-        content = json.loads(annotations.read_text("utf-8-sig"))
+        content = parse_json(annotations.read_text("utf-8-sig"))
     except OSError as error:
         raise DatasetError(f"{annotations}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:  # malformed JSON or text are ValueErrors
+    except ValueError as error:  # malformed text is one too
         raise DatasetError(f"{annotations}: not valid JSON ({error})") from error
     for key in ("images", "annotations", "categories"):
         entries = content.get(key) if isinstance(content, dict) else None
@@ -122,8 +122,8 @@ def coco_classes(content: dict[str, Any], annotations: Path) -> ClassList:
         id_, name = category.get("id"), category.get("name")
         if not isinstance(id_, int) or not isinstance(name, str) or not name.strip():
             raise DatasetError(
-                f"{annotations} category {position + 1}: id {id_!r} and name {name!r}, expected a "
-                "whole number and a text"
+                f"{annotations} category {position + 1}: id {shown(id_)} and name {shown(name)}, "
+                "expected a whole number and a text"
             )
         ids.append(id_)
         names.append(name.strip())
@@ -131,7 +131,7 @@ def coco_classes(content: dict[str, Any], annotations: Path) -> ClassList:
         double = _first_double(values)
         if double is not None:
             raise DatasetError(
-                f"{annotations}: two categories have the {kind} {double!r}; expected one each"
+                f"{annotations}: two categories have the {kind} {shown(double)}; expected one each"
             )
     return ClassList(tuple(names), tuple(ids))
 
@@ -163,7 +163,7 @@ def _group_by_image(
     if double is not None:
         with noting(examination, "double-image-id", "", annotations):
             raise DatasetError(
-                f"{annotations}: two images have the id {double!r}; expected one each"
+                f"{annotations}: two images have the id {shown(double)}; expected one each"
             )
     grouped: dict[Any, list[tuple[int, dict[str, Any]]]] = {id_: [] for id_ in ids}
     for position, row in enumerate(content["annotations"]):
@@ -172,8 +172,8 @@ def _group_by_image(
             name = _name(annotations, row, position)
             with noting(examination, "unknown-picture", "", name):
                 raise DatasetError(
-                    f"{name}: image_id is {image_id!r}, expected the id of one of the images in "
-                    "the file"
+                    f"{name}: image_id is {shown(image_id)}, expected the id of one of the "
+                    "images in the file"
                 )
             continue
         grouped[image_id].append((position, row))
@@ -181,13 +181,15 @@ def _group_by_image(
 
 
 def _name(annotations: Path, row: dict[str, Any], position: int) -> str:
-    return f"{annotations} annotation {row['id'] if 'id' in row else f'number {position + 1}'}"
+    return (
+        f"{annotations} annotation {shown(row['id']) if 'id' in row else f'number {position + 1}'}"
+    )
 
 
 def _file_name(image: dict[str, Any], where: str) -> str:
     name = image.get("file_name")
     if not isinstance(name, str) or not name:
-        raise DatasetError(f"{where}: file_name is {name!r}, expected the name of a picture")
+        raise DatasetError(f"{where}: file_name is {shown(name)}, expected the name of a picture")
     return name
 
 
@@ -197,7 +199,9 @@ def _declared_size(image: dict[str, Any], where: str) -> tuple[int, int] | None:
     if not all(sides):
         return None
     if not all(_is_number(side) for side in sides):
-        raise DatasetError(f"{where}: width {sides[0]!r} and height {sides[1]!r}, expected numbers")
+        raise DatasetError(
+            f"{where}: width {shown(sides[0])} and height {shown(sides[1])}, expected numbers"
+        )
     return int(sides[0]), int(sides[1])  # type: ignore[arg-type]  # numbers, as just seen
 
 
@@ -206,8 +210,8 @@ def _label(row: dict[str, Any], label_of_id: dict[int, int], own: ClassList, nam
     if not isinstance(category_id, int) or category_id not in label_of_id:
         known = ", ".join(map(str, own.ids[:10])) + (", ..." if len(own.ids) > 10 else "")
         raise DatasetError(
-            f"{name}: unknown category {category_id!r}, expected one of the {len(own.ids)} ids in "
-            f"the file's categories ({known})"
+            f"{name}: unknown category {shown(category_id)}, expected one of the {len(own.ids)} "
+            f"ids in the file's categories ({known})"
         )
     return label_of_id[category_id]
 
@@ -215,12 +219,14 @@ def _label(row: dict[str, Any], label_of_id: dict[int, int], own: ClassList, nam
 def _read_box(row: dict[str, Any], name: str, mended: Mended, file: str) -> list[float]:
     box = row.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(side) for side in box):
-        raise DatasetError(f"{name}: bbox is {box!r}, expected four numbers [x, y, width, height]")
+        raise DatasetError(
+            f"{name}: bbox is {shown(box)}, expected four numbers [x, y, width, height]"
+        )
     x, y, width, height = box
     attributes = row.get("attributes")
     degrees = attributes.get("rotation", 0) if isinstance(attributes, dict) else 0
     if not _is_number(degrees):
-        raise DatasetError(f"{name}: rotation is {degrees!r}, expected degrees")
+        raise DatasetError(f"{name}: rotation is {shown(degrees)}, expected degrees")
     corners = [x, y, x + width, y + height]
     if degrees % 360 == 0:
         return corners
@@ -241,7 +247,7 @@ def _read_area(row: dict[str, Any], name: str) -> float:
     if area is None:
         return math.nan
     if not _is_number(area):
-        raise DatasetError(f"{name}: area is {area!r}, expected a number")
+        raise DatasetError(f"{name}: area is {shown(area)}, expected a number")
     return float(area) if area > 0 else math.nan
 
 

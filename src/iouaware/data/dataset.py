@@ -159,6 +159,8 @@ class DatasetBuilder:
         self._format, self._root, self._split = format, root.absolute(), split
         self._class_names, self._category_ids = tuple(class_names), tuple(category_ids)
         self._box_form = box_form
+        for name in self._class_names:
+            _refuse_unwritable(name, "class name")
         self._file_names: list[str] = []
         self._image_wh: list[tuple[int, int]] = []
         self._counts: list[int] = []
@@ -193,7 +195,9 @@ class DatasetBuilder:
         """
         boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
         count = len(boxes)
-        self._file_names.append(self._relative(Path(path)))
+        name = self._relative(Path(path))
+        _refuse_unwritable(name, "file name")
+        self._file_names.append(name)
         self._image_wh.append((width, height))
         self._counts.append(count)
         self._boxes.append(boxes)
@@ -260,6 +264,16 @@ class DatasetBuilder:
         if path.is_absolute() and path.is_relative_to(self._root):
             path = path.relative_to(self._root)
         return path.as_posix()
+
+
+def _refuse_unwritable(text: str, what: str) -> None:
+    """Raise where a name has characters that no UTF-8 file can hold: results would be lost."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DatasetError(
+            f"the {what} {text!a} has characters that are no Unicode text; rename it"
+        ) from error
 
 
 def join_datasets(parts: Sequence[Dataset]) -> Dataset:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from iouaware.data.examination import Examination, StoredPicture, noting
-from iouaware.errors import DatasetError
+from iouaware.errors import DatasetError, shown
 from iouaware.images import IMAGE_SUFFIXES, read_image, read_stored_size
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class PictureFinder:
         for tail in dict.fromkeys((*spellings, *lasts)):
             for folder in self._folders:
                 path = folder / tail
-                if tail and path.is_file():
+                if tail and is_there(path) and path.is_file():
                     return path
         for last in dict.fromkeys(lasts):
             path_found = self._search(self._by_name, last, lambda path: path.name, where)
@@ -77,7 +77,7 @@ class PictureFinder:
                 return path_found
         places = ", ".join(dict.fromkeys(map(str, [*self._folders[:3], self._tree])))
         raise DatasetError(
-            f"{where}: no picture {name!r} in {places} or below; put it there, or say where "
+            f"{where}: no picture {shown(name)} in {places} or below; put it there, or say where "
             "the pictures are with --images DIR"
         )
 
@@ -119,6 +119,14 @@ class PictureFinder:
     @cached_property
     def _pictures(self) -> list[Path]:
         return list_pictures(self._tree)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is such a path; a name that no file can have is not there."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a zero byte
+        return False
 
 
 def _spell(name: str) -> list[str]:

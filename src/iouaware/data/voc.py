@@ -18,7 +18,7 @@ from iouaware.data.mending import FROM_ZERO, ROTATED, Mended
 from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import map_threads, read_shown_sizes
 from iouaware.data.rotation import enclosing_box
-from iouaware.errors import DatasetError
+from iouaware.errors import DatasetError, shown
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -167,7 +167,7 @@ def _read_number(element: Element, tag: str, where: str, default: float | None =
         return default
     value = parse_number(text)
     if value is None:
-        raise DatasetError(f"{where}: {tag} is {text!r}, expected a number")
+        raise DatasetError(f"{where}: {tag} is {shown(text)}, expected a number")
     return value
 
 

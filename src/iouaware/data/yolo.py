@@ -11,7 +11,7 @@ from iouaware.data.examination import Examination, noting
 from iouaware.data.mending import POLYGON, WRONG_FORM, Mended
 from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import read_shown_sizes
-from iouaware.errors import DatasetError
+from iouaware.errors import DatasetError, shown
 
 _FIELDS = ("x_center", "y_center", "width", "height")
 # beyond 0..1 by this much is a slip at the border and clipped; more is no fraction
@@ -91,7 +91,7 @@ def _read_values(fields: list[str], where: str) -> tuple[int, list[float]]:
     """Return the class id, and the four values of a box or the coordinates of a polygon."""
     numbers = [_read_number(field, where) for field in fields]
     if not numbers[0].is_integer():
-        raise DatasetError(f"{where}: the class is {fields[0]}, expected a whole number")
+        raise DatasetError(f"{where}: the class is {fields[0][:200]}, expected a whole number")
     values = numbers[1:]
     if len(values) != 4 and not _is_polygon(values):
         raise DatasetError(
@@ -123,7 +123,7 @@ def _to_corners(values: list[float], where: str, mended: Mended, file: str) -> _
 def _read_number(text: str, where: str) -> float:
     value = parse_number(text)
     if value is None:
-        raise DatasetError(f"{where}: {text!r} is no number")
+        raise DatasetError(f"{where}: {shown(text)} is no number")
     return value
 
 

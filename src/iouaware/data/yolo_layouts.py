@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from iouaware.data.classes import ClassList
 from iouaware.data.examination import Examination, noting
@@ -20,7 +19,8 @@ from iouaware.data.yolo_pairs import (
     read_lines,
     resolve_place,
 )
-from iouaware.errors import DatasetError, one_line
+from iouaware.errors import DatasetError, shown
+from iouaware.parsing import parse_yaml
 
 
 def find_yolo(
@@ -86,12 +86,15 @@ def _from_yaml(path: Path, images: Path | None, examination: Examination | None)
             place = resolve_place(str(entry), bases)
             if place is None and images is None:
                 if split == "test":
-                    notes.append(f"test is left out: {path.name} names {entry}, which is not there")
+                    notes.append(
+                        f"test is left out: {path.name} names {str(entry)[:200]}, "
+                        "which is not there"
+                    )
                     continue
                 with noting(examination, "missing-split", "", path):
                     raise DatasetError(
-                        f"{path}: {key} is {entry!r}, which is neither below {root} nor beside "
-                        "it; correct it, or take the line out"
+                        f"{path}: {key} is {shown(entry)}, which is neither below {root} nor "
+                        "beside it; correct it, or take the line out"
                     )
             if images is not None and place is not None and place.is_file():
                 pairs += pair_list(place, bases, images, examination)
@@ -153,11 +156,11 @@ def _from_names(
 
 def _read_yaml(path: Path) -> dict[Any, Any]:
     try:
-        content = yaml.safe_load(path.read_text("utf-8-sig"))
+        content = parse_yaml(path.read_text("utf-8-sig"))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not valid YAML ({one_line(error)})") from error
+    except ValueError as error:  # malformed text is one too
+        raise DatasetError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path}: found no keys, expected names, train and val")
     return content
@@ -169,13 +172,13 @@ def _read_names(content: dict[Any, Any], path: Path) -> ClassList:
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names:
-        raise DatasetError(f"{path}: names is {names!r}, expected the names of the classes")
+        raise DatasetError(f"{path}: names is {shown(names)}, expected the names of the classes")
     count = content.get("nc")
     if isinstance(count, int) and count != len(names):
         raise DatasetError(f"{path}: nc is {count}, but there are {len(names)} names; correct one")
     try:
         by_id = {int(id_): str(name).strip() for id_, name in names.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{path}: the keys of names are not all whole numbers") from error
     return _to_classes(by_id, path)
 
@@ -183,7 +186,7 @@ def _read_names(content: dict[Any, Any], path: Path) -> ClassList:
 def _to_classes(names: dict[int, str], where: Path) -> ClassList:
     ids = sorted(names)
     ordered = tuple(names[id_] for id_ in ids)
-    double = next((name for name in ordered if ordered.count(name) > 1), None)
+    double = next((name for name, count in Counter(ordered).items() if count > 1), None)
     if double is not None or not all(ordered):
         raise DatasetError(f"{where}: the class name {double or ''!r} is empty or there twice")
     return ClassList(ordered, tuple(ids))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
 from iouaware.data.parts import split_of
-from iouaware.data.pictures import PictureFinder, list_pictures
-from iouaware.errors import DatasetError
+from iouaware.data.pictures import PictureFinder, is_there, list_pictures
+from iouaware.errors import DatasetError, shown
 from iouaware.images import IMAGE_SUFFIXES
 
 Pairs = list[tuple[Path, Path | None]]
@@ -24,17 +24,17 @@ def resolve_place(entry: str, bases: Sequence[Path]) -> Path | None:
     what ``valid/images`` means.
     """
     parts = [part for part in entry.replace("\\", "/").split("/") if part not in ("", ".")]
-    if Path(entry).is_absolute() and Path(entry).exists():
+    if Path(entry).is_absolute() and is_there(Path(entry)):
         return Path(entry)
     for base in bases:
-        if (base / "/".join(parts)).exists():
+        if is_there(base / "/".join(parts)):
             return base / "/".join(parts)
     folders = parts[:-1] if Path(entry).suffix.lower() in IMAGE_SUFFIXES else parts
     named = [position for position, part in enumerate(folders) if split_of(part)]
     for start in range(1, named[-1] + 1 if named else len(parts)):
         for base in bases[:-1] or bases:
             path = base / "/".join(parts[start:])
-            if ".." not in parts[start:] and path.exists():
+            if ".." not in parts[start:] and is_there(path):
                 return path
     return None
 
@@ -60,8 +60,8 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
                 continue
             with noting(examination, "missing-picture", name, where):
                 raise DatasetError(
-                    f"{where}: no picture {name!r}; put it there, or say where the pictures are "
-                    "with --images DIR"
+                    f"{where}: no picture {shown(name)}; put it there, or say where the pictures "
+                    "are with --images DIR"
                 )
     return pairs
 
@@ -109,7 +109,7 @@ def _refuse_orphans(place: Path, pairs: Pairs, examination: Examination | None) 
 
 def _looks_like_labels(path: Path) -> bool:
     """Tell labels from other text by the first line: a class and at least four values."""
-    fields = path.read_text("utf-8", errors="replace").strip().splitlines()[0].split()
+    fields = path.read_text("utf-8", errors="replace").strip().partition("\n")[0].split()
     return len(fields) >= 5 and fields[0].isdigit()
 
 

@@ -18,6 +18,8 @@ from iouaware.data.dataset import Dataset
 from iouaware.inference.postprocess import candidate_scores
 from iouaware.structures import Candidates, FloatArray, IntArray, Target
 
+LEARNT_CORRELATION = 0.1  # by rank; below it the predicted IoU says nothing of the true one
+NAMES = {"class_score": "class score", "predicted_iou": "predicted IoU", "score": "score"}
 MATCH_IOU = 0.5  # from here on a candidate matches an object of its class
 
 
@@ -139,9 +141,32 @@ def correlations(
             if None in result[name].values():
                 count = len(truth[rows])
                 notes[f"{prefix}.{name}"] = (
-                    f"only {count} candidates" if count < 2 else "one of the two never varies"
+                    f"only {count} candidates" if count < 2 else _never_varies(name, column[rows])
                 )
     return over_all, over_matched, notes
+
+
+def learnt_little(evaluation: dict[str, Any]) -> str | None:
+    """Say in a few words that the IoU branch learnt next to nothing; None where it did learn.
+
+    Args:
+        evaluation: what ``evaluation.json`` holds.
+
+    Returns:
+        What shows it, among candidates that match an object. None as well where nothing can be
+        said: no IoU branch, or fewer than two such candidates.
+    """
+    matched = evaluation.get("correlation_matched", {}).get("predicted_iou", {}).get("spearman")
+    if matched is not None:
+        return f"rank correlation {matched:.2f}" if matched < LEARNT_CORRELATION else None
+    note = evaluation.get("notes", {}).get("correlation_matched.predicted_iou")
+    constant = note == _never_varies("predicted_iou", np.zeros(2, np.float32))
+    return str(note) if constant else None
+
+
+def _never_varies(name: str, values: FloatArray) -> str:
+    which = NAMES[name] if values.min() == values.max() else "true IoU"
+    return f"the {which} never varies"
 
 
 def iou_bias(

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from iouaware.config import InferenceConfig, Precision
+from iouaware.config import Precision, build_inference_config
 from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.inference.scoring import FORMULA
+from iouaware.parsing import parse_json
 from iouaware.structures import Candidates, Frame, ImageArray, ModelInfo
 
 FORMAT = 1
@@ -100,7 +101,7 @@ def read_metadata(entries: Mapping[str, str], file: Path) -> ExportInfo:
             f"{file}: has no metadata of this package; expected a file that iouaware export wrote"
         )
     try:
-        values = {name: json.loads(text) for name, text in own.items() if name != DIGEST}
+        values = {name: parse_json(text) for name, text in own.items() if name != DIGEST}
         if values["format"] != FORMAT:
             raise CheckpointError(
                 f"{file}: metadata format {values['format']}, this version reads {FORMAT}; "
@@ -116,7 +117,7 @@ def read_metadata(entries: Mapping[str, str], file: Path) -> ExportInfo:
             str(values["version"]),
             dict(values["parity"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         reason = one_line(error, 200)
         raise CheckpointError(
             f"{file}: its metadata cannot be read ({reason}); export again"
@@ -145,7 +146,7 @@ class ExportedBackend(ABC):
         """
         self.info = info
         self.file = file
-        self.settings = InferenceConfig.model_validate(info.model.config.get("inference", {}))
+        self.settings = build_inference_config(info.model.config, str(file))
 
     @abstractmethod
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from iouaware.config import InferenceConfig, Precision
+from iouaware.config import InferenceConfig, Precision, build_inference_config
 from iouaware.errors import CheckpointError
 from iouaware.images import canvas_fill, resize_to_canvas
 from iouaware.inference.ahead import make_ahead
@@ -237,7 +237,7 @@ def load(
     from iouaware.inference.torch_backend import TorchBackend
 
     detector, info = read_model(file)
-    settings = InferenceConfig.model_validate(info.config.get("inference", {}))
+    settings = build_inference_config(info.config, "the model's settings")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     backend = TorchBackend(detector, settings, device, info.has_iou, precision)
     return Predictor(backend, info, name=Path(path).as_posix())

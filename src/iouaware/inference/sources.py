@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iouaware.errors import DatasetError, one_line
+from iouaware.errors import DatasetError, one_line, shown
 from iouaware.images import IMAGE_SUFFIXES, read_image
 from iouaware.structures import ImageArray
 
@@ -115,6 +115,14 @@ def _to_array(source: Any) -> NDArray[Any]:
 
 def _expand(source: str | Path) -> list[Path]:
     path = Path(source)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass  # it may be a glob
+    except (OSError, ValueError) as error:  # too long a name, a zero byte, no permission
+        raise DatasetError(
+            f"{shown(str(source))}: cannot be read ({one_line(error, 60)})"
+        ) from error
     known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own convention)
 from torch import Tensor, nn
 
@@ -58,6 +59,19 @@ class FeaturePyramid(nn.Module):
             above = F.interpolate(merged[level + 1], size=merged[level].shape[-2:], mode="nearest")
             merged[level] = merged[level] + above
         levels = [smooth(p) for smooth, p in zip(self.smooths, merged, strict=True)]
-        p6 = self.p6(features[-1] if self.p6_from == "c5" else levels[-1])
-        p7 = self.p7(F.relu(p6) if self.relu_before_p7 else p6)
+        p6 = self._halve(self.p6, features[-1] if self.p6_from == "c5" else levels[-1])
+        p7 = self._halve(self.p7, F.relu(p6) if self.relu_before_p7 else p6)
         return [*levels, p6, p7]
+
+    def _halve(self, conv: nn.Module, features: Tensor) -> Tensor:
+        """Run a 3x3 conv of stride 2, [B, C, H, W] -> [B, C', H/2, W/2].
+
+        On maps of width 1 (canvases of 64 px or less) it trains in float32: the processor's
+        bfloat16 kernel leaves values that nobody wrote in the gradient of its weights (torch 2.14).
+        """
+        if not self.training or features.shape[-1] > 1:
+            halved: Tensor = conv(features)
+            return halved
+        with torch.autocast(features.device.type, enabled=False):
+            halved = conv(features.float())
+        return halved

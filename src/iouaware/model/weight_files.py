@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.hub import load_state_dict_from_url
 
 from iouaware.errors import CheckpointError, one_line
+from iouaware.parsing import parse_json
 from iouaware.structures import ModelInfo
 
 MODEL_FILE = "model.safetensors"
@@ -59,7 +59,7 @@ def read_state_dict(path: Path) -> StateDict:
             f"{path}: holds more than tensors, and loading it could run code; expected a state "
             "dict: save model.state_dict() alone, or as .safetensors"
         ) from error
-    except (OSError, RuntimeError, EOFError, SafetensorError, ValueError, KeyError) as error:
+    except Exception as error:  # a torn or hostile file fails in many ways
         raise CheckpointError(
             f"{path}: damaged or no weights file ({one_line(error, 200)})"
         ) from error
@@ -121,7 +121,7 @@ def read_model_info(path: Path) -> ModelInfo:
             f"{file}: has no header of this package; expected a {MODEL_FILE} that training wrote"
         )
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         found = values["format"]
         if found != HEADER_FORMAT:
             raise CheckpointError(
@@ -129,7 +129,7 @@ def read_model_info(path: Path) -> ModelInfo:
                 "update iouaware"
             )
         return ModelInfo.from_dict(values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{file}: damaged header ({one_line(error, 200)})") from error
 
 

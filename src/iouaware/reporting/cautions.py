@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from iouaware.evaluation.localisation import correlate
+from iouaware.evaluation.localisation import learnt_little
 from iouaware.reporting.facts import Facts
-from iouaware.reporting.numerals import counted, ratio
+from iouaware.reporting.numerals import counted
 from iouaware.structures import ModelInfo
 
 FEW_PICTURES = 100
@@ -15,7 +13,6 @@ CENTRENESS = (
     "The IoU branch of this model learnt centre-ness: what is called predicted IoU here says how "
     "central the anchor lies in its object, not how well the box fits."
 )
-LEARNT_CORRELATION = 0.1  # of predicted and true IoU, by rank, over boxes on an object
 
 
 def list_cautions(facts: Facts) -> list[str]:
@@ -30,11 +27,11 @@ def list_cautions(facts: Facts) -> list[str]:
         )
     elif facts.info.learns_centreness:
         cautions.append(CENTRENESS)
-    elif not iou_branch_learnt(facts):
+    elif learnt_little(facts.evaluation) is not None:
         cautions.append(
             "The IoU branch learnt next to nothing: among boxes on an object, predicted and true "
-            f"IoU have a rank correlation of {ratio(matched_correlation(facts))}. "
-            "Rank by alpha 1, the class score alone."
+            f"IoU do not go together ({learnt_little(facts.evaluation)}). "
+            "Alpha 1, the class score alone, is best here."
         )
     if facts.note("max_detections"):
         cautions.append(sentence(facts.note("max_detections")))
@@ -64,21 +61,6 @@ def caution_few(pictures: int, boxes: int) -> list[str]:
         f"The set is small, {counted(pictures, 'picture')} with {counted(boxes, 'box', 'boxes')}: "
         "differences of a point or two of AP are within chance."
     ]
-
-
-def matched_correlation(facts: Facts) -> float | None:
-    """Return Spearman's correlation of predicted and true IoU over boxes that meet an object."""
-    meets = facts.judged.iou >= 0.5
-    predicted = facts.judged.predicted_iou[meets]
-    if np.isnan(predicted).any():
-        return None
-    return correlate(predicted, facts.judged.iou[meets])["spearman"]
-
-
-def iou_branch_learnt(facts: Facts) -> bool:
-    """Tell whether the predicted IoU says anything about the true one."""
-    correlation = matched_correlation(facts)
-    return correlation is None or correlation >= LEARNT_CORRELATION
 
 
 def sentence(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from iouaware.config import InferenceConfig
+from iouaware.config import InferenceConfig, build_inference_config
 from iouaware.data.dataset import Dataset
 from iouaware.reporting.judging import Judged, Kind, Miss, find_misses, judge_detections
 from iouaware.reporting.numerals import is_number, number_or_none
@@ -207,7 +207,7 @@ def read_oracles(evaluation: dict[str, Any], sweep: dict[str, Any]) -> dict[str,
 
 def inference_settings(info: ModelInfo) -> InferenceConfig:
     """Return the post-processing that the model carries."""
-    return InferenceConfig.model_validate(info.config.get("inference") or {})
+    return build_inference_config(info.config, "the model's settings")
 
 
 def display_threshold(sweep: dict[str, Any], info: ModelInfo, alpha: float) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iouaware.errors import CheckpointError
+from iouaware.parsing import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,11 @@ def read_run_files(run: Path) -> RunFiles:
         metrics=_read_metrics(run / "metrics.csv"),
         environment=_read_json(run / "environment.json"),
         config_text=_read_text(config) if config.is_file() else "",
-        split={part: len(split[part]) for part in ("train", "val", "test") if split.get(part)},
+        split={
+            part: len(split[part])
+            for part in ("train", "val", "test")
+            if isinstance(split.get(part), list) and split[part]
+        },
         split_made=bool(split.get("made", False)),
     )
 
@@ -77,8 +81,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        value = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
+        value = parse_json(_read_text(path))
+    except ValueError as error:
         raise CheckpointError(f"{path}: not valid JSON: {error}") from error
     return value if isinstance(value, dict) else {}
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from iouaware.errors import CheckpointError, ConfigError
+from iouaware.errors import CheckpointError, ConfigError, shown
+from iouaware.parsing import parse_json
 
 RUNS = Path("runs")
 MODEL_FILE = "model.safetensors"
@@ -23,6 +23,16 @@ EXPORTS = "export"  # folder of a run for exported files
 TRAINED = (MODEL_FILE, "checkpoints")
 # names that say what a file is, not which data set
 _GENERIC = {"annotations", "data", "dataset", "instances_default", "result", "train", "val"}
+# what others read from the two files of results
+EVALUATION_FORM: dict[str, type] = {
+    "split": str,
+    "images": int,
+    "AP_per_iou": dict,
+    "AP_per_class": dict,
+    "baseline": dict,
+    "notes": dict,
+}
+SWEEP_FORM: dict[str, type] = {"alphas": list, "AP": list, "held_out": dict}
 Say = Callable[[str], None]
 
 
@@ -174,19 +184,40 @@ def write_yaml(path: Path, value: dict[str, Any], comment: str) -> None:
     beside.replace(path)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, form: Mapping[str, type] | None = None) -> dict[str, Any]:
     """Read a JSON object of a run folder.
 
+    Args:
+        path: the file.
+        form: entries that must be there, each with its type.
+
     Raises:
-        CheckpointError: missing, or not a JSON object.
+        CheckpointError: missing, not a JSON object, or an entry that is not of its form.
     """
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: found {type(value).__name__}, expected a JSON object")
+    for name, kind in (form or {}).items():
+        if name not in value or not isinstance(value[name], kind):
+            found = shown(value.get(name), 60) if name in value else "nothing"
+            raise CheckpointError(
+                f"{path}: {name} is {found}, expected {kind.__name__}; delete the file, and "
+                "evaluate or sweep again"
+            )
     return value
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """Read ``evaluation.json`` of a run folder; a ``CheckpointError`` if it is none."""
+    return read_json(folder / "evaluation.json", EVALUATION_FORM)
+
+
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """Read ``sweep.json`` of a run folder; a ``CheckpointError`` if it is none."""
+    return read_json(folder / "sweep.json", SWEEP_FORM)
 
 
 class RunLog:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from iouaware.evaluation.held_out import kept_alpha
+from iouaware.evaluation.localisation import learnt_little
 from iouaware.structures import ModelInfo
 
 
@@ -25,12 +26,20 @@ def tail_lines(
     folder = shlex.quote(str(run))
     return [
         figures_line(evaluation),
-        alpha_line(info.alpha, sweep),
+        alpha_line(info.alpha, sweep) + _iou_branch(evaluation),
         threshold_line(evaluation),
         weakest_class_line(evaluation),
         f"look: python -m webbrowser {shlex.quote(str(page))}",
         f"use: iouaware predict {folder} PICTURES",
     ]
+
+
+def _iou_branch(evaluation: dict[str, Any]) -> str:
+    """Return what is to be said of an IoU branch that learnt nothing, empty where it did learn."""
+    shown_by = learnt_little(evaluation)
+    if shown_by is None:
+        return ""
+    return f"; the IoU branch learnt next to nothing ({shown_by}), so alpha 1 is best here"
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
@@ -45,6 +54,7 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
         figures_line(evaluation),
         threshold_line(evaluation),
         weakest_class_line(evaluation),
+        *(["note: " + _iou_branch(evaluation)[2:]] if _iou_branch(evaluation) else []),
         *(f"note: {reason}" for reason in reasons),
     ]
 

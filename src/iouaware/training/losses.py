@@ -9,7 +9,6 @@ Source: arXiv:1912.05992, equations 1 to 6. In place of the IoU the branch can l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -161,13 +160,3 @@ def _gather_objects(
         matched_boxes.append(image_boxes[index])
         matched_labels.append(image_labels[index])
     return torch.cat(matched_boxes), torch.cat(matched_labels)
-
-
-def describe_bad_loss(losses: Losses, file_names: Sequence[str], lr: float) -> str:
-    """Say which part of a loss is no number, on which pictures, and what to try."""
-    parts = (losses.class_loss, losses.box_loss, losses.iou_loss)
-    class_loss, box_loss, iou_loss = (float(part.detach()) for part in parts)
-    return (
-        f"the loss is no number (class {class_loss:g}, box {box_loss:g}, IoU {iou_loss:g}) on "
-        f"{', '.join(file_names)}; try a lower --train.lr, now {lr:g} for 16 pictures"
-    )

@@ -14,11 +14,31 @@ from iouaware.config import TrainConfig
 from iouaware.model.detector import Detector
 
 IMAGES_PER_LR = 16  # the learning rate in a recipe is for this many pictures a step
+# what the recipes take for that many pictures, from the least to the most
+USUAL_LR = {"sgd": (0.01, 0.01), "adamw": (4e-4, 4e-3)}
+FAR = 8.0  # a factor beyond these: 0.08 diverges with SGD, 0.00125 was scaled by hand already
 
 
 def scaled_lr(train: TrainConfig, images_per_step: int) -> float:
     """Return the learning rate for a step of this many pictures by the linear rule."""
     return train.lr * images_per_step / IMAGES_PER_LR
+
+
+def describe_odd_lr(train: TrainConfig) -> str | None:
+    """Return a warning where the learning rate is far from what its optimiser usually takes."""
+    least, most = USUAL_LR[train.optimizer]
+    usual = f"{least:g}" if least == most else f"{least:g} to {most:g}"
+    if train.lr >= FAR * most:
+        risk = "the loss may become no number"
+    elif train.lr <= least / FAR:
+        risk = "it may learn next to nothing"
+    else:
+        return None
+    return (
+        f"warning: train.lr is {train.lr:g}, while {train.optimizer} usually takes {usual} for "
+        f"{IMAGES_PER_LR} pictures: {risk}. It is scaled to the pictures of a step by itself; "
+        f"try --train.lr {most:g}"
+    )
 
 
 def freeze_parameters(detector: Detector, train: TrainConfig) -> None:

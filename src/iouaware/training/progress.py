@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
 
 from iouaware.training.logs import Row
 
@@ -21,6 +25,7 @@ class Progress:
         validations_without_gain: since the best.
         minutes_are_steps: ``--minutes`` has been turned into ``total_steps``.
         stopped_early: patience has run out.
+        bad_steps: left out, since a loss or gradient was no number.
     """
 
     total_steps: int
@@ -32,6 +37,7 @@ class Progress:
     validations_without_gain: int = 0
     minutes_are_steps: bool = False
     stopped_early: bool = False
+    bad_steps: int = 0
 
     @property
     def is_done(self) -> bool:
@@ -50,3 +56,17 @@ def describe_epoch(row: Row, progress: Progress) -> str:
             value = row[name]
             text += f"  {name} " + ("n/a" if value is None else f"{100 * value:.1f}")
     return text
+
+
+def show_bar(batches: Iterable[Any], progress: Progress, total: int, shown: bool) -> Iterable[Any]:
+    """Draw a bar for an epoch of ``total`` batches while they are taken, on a terminal only."""
+    bar: Iterable[Any] = tqdm(
+        batches,
+        desc=f"epoch {progress.epoch + 1}",
+        initial=progress.batch,
+        total=total,
+        unit="batch",
+        leave=False,
+        disable=None if shown else True,
+    )
+    return bar

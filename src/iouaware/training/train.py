@@ -12,6 +12,7 @@ from iouaware.data.layouts import Splits
 from iouaware.model.detector import Detector
 from iouaware.model.precision import name_precision
 from iouaware.model.weights import load_backbone_weights, start_from
+from iouaware.training.optimiser import describe_odd_lr
 from iouaware.training.preview import estimate_minutes, write_first_batch
 from iouaware.training.ranks import join_ranks
 from iouaware.training.trainer import Trainer
@@ -81,6 +82,9 @@ def train_detector(
             say(f"model: {config.model.backbone}, {parameters / 1e6:.1f} M parameters, {note}")
             write_first_batch(first_batch, splits.train.class_names, out / "first_batch.jpg")
             say(_describe_schedule(trainer, minutes))
+            odd = describe_odd_lr(config.train)
+            if odd is not None:
+                say(odd)
             say(f"look now: {out / 'first_batch.jpg'}")
     return 0 if dry_run else trainer.fit(resume=resume)
 

@@ -12,19 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from iouaware.checkpoint import describe_model, write_weights
 from iouaware.config import Config
 from iouaware.data.layouts import Splits
 from iouaware.data.loader import Batch, build_training_loader
-from iouaware.errors import DivergedError, TrainingError
+from iouaware.errors import TrainingError
 from iouaware.images import canvas_fill
 from iouaware.model.detector import Detector
+from iouaware.training.bad_numbers import BadNumbers
 from iouaware.training.batch_losses import BatchLosses
 from iouaware.training.ema import build_ema
 from iouaware.training.logs import CsvLogger, Logger, Row, build_loggers, last_step
-from iouaware.training.losses import describe_bad_loss
 from iouaware.training.meter import EpochMeter
 from iouaware.training.optimiser import (
     build_optimizer,
@@ -33,7 +32,7 @@ from iouaware.training.optimiser import (
     lr_factor,
     scaled_lr,
 )
-from iouaware.training.progress import Progress, describe_epoch
+from iouaware.training.progress import Progress, describe_epoch, show_bar
 from iouaware.training.ranks import Ranks
 from iouaware.training.saving import load_trainer, save_trainer
 from iouaware.training.step_budget import StepBudget
@@ -94,6 +93,9 @@ class Trainer:
             self.network = DistributedDataParallel(self.detector)
         self.losses = BatchLosses(self.network, self.detector, config, device, self.ranks)
         self.scaler = self.build_scaler()
+        self.bad_numbers = BadNumbers(
+            self.detector, train, splits.train, run, ranks=self.ranks, device=device, say=say
+        )
         per_rank = math.ceil(len(splits.train) / self.ranks.world_size)
         self.batches_per_epoch = math.ceil(per_rank / self.batch_size)
         steps_per_epoch = math.ceil(self.batches_per_epoch / train.accumulate)
@@ -134,7 +136,7 @@ class Trainer:
             The steps done in this sitting; 0 where a finished run is resumed.
 
         Raises:
-            DivergedError: the loss is no number.
+            DivergedError: the loss or its gradient is no number.
             TrainingError: a signal asked to stop (after a checkpoint), or a full disk.
             CheckpointError: ``resume`` without a usable checkpoint, or under other settings.
             DatasetError: a broken picture, or ``resume`` with other annotations.
@@ -166,7 +168,8 @@ class Trainer:
             self.meter = EpochMeter()
         self.detector.train()
         saved_at = lap = time.perf_counter()
-        for batch in self._with_bar(self.batches(progress.epoch, progress.batch)):
+        batches = self.batches(progress.epoch, progress.batch)
+        for batch in show_bar(batches, progress, self.batches_per_epoch, self.ranks.is_first):
             progress.batch += 1
             stepped = self.train_batch(batch)
             now = time.perf_counter()
@@ -193,19 +196,6 @@ class Trainer:
             f"go on with: iouaware train --resume {self.run}"
         )
 
-    def _with_bar(self, batches: Any) -> Any:
-        """Show a bar for this epoch, on a terminal and in the first process only."""
-        progress = self.progress
-        return tqdm(
-            batches,
-            desc=f"epoch {progress.epoch + 1}",
-            initial=progress.batch,
-            total=self.batches_per_epoch,
-            unit="batch",
-            leave=False,
-            disable=None if self.ranks.is_first else True,
-        )
-
     def train_batch(self, batch: Batch) -> bool:
         """Add a batch's gradient; step where enough are summed, and tell whether it did."""
         train, progress = self.config.train, self.progress
@@ -214,12 +204,9 @@ class Trainer:
         hold = not complete and isinstance(self.network, DistributedDataParallel)
         with self.network.no_sync() if hold else nullcontext():  # type: ignore[operator]
             losses = self.losses.compute(batch)
-            if not math.isfinite(float(losses.total.detach())):
-                names = [self.splits.train.file_name(index) for index in batch.indices]
-                told = describe_bad_loss(losses, names, train.lr)
-                raise DivergedError(f"step {progress.step}: {told}")
             self.scaler.scale(losses.total / train.accumulate).backward()  # type: ignore[no-untyped-call]
-        self.meter.add(losses)
+        if self.bad_numbers.see(batch, losses):
+            self.meter.add(losses)
         if complete:
             self._step()
         return complete
@@ -230,12 +217,14 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         self.scaler.unscale_(self.optimizer)
-        clip_gradients(self.detector, train.clip_norm)
-        self.scaler.step(self.optimizer)
+        norm = clip_gradients(self.detector, train.clip_norm)
+        scale = self.scaler.get_scale() if self.scaler.is_enabled() else None
+        if not self.bad_numbers.spoil(norm, scale, progress):
+            self.scaler.step(self.optimizer)
+            if self.ema is not None:
+                self.ema.update_parameters(self.detector)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.ema is not None:
-            self.ema.update_parameters(self.detector)
         progress.step += 1
 
     def _finish_epoch(self, loggers: list[Logger]) -> None:
