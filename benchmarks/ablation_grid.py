@@ -39,6 +39,14 @@ class GridSetting(_Part):
     authors_order_of: str | None = Field(
         None, description="not trained: the weights of this setting, judged in the authors' order"
     )
+    without_look_of: str | None = Field(
+        None, description="not trained: the weights of this setting, its second look left out"
+    )
+
+    @property
+    def weights_of(self) -> str | None:
+        """The setting whose weights are judged, where these are not its own."""
+        return self.authors_order_of or self.without_look_of
 
 
 class Stage(_Part):
@@ -93,7 +101,7 @@ class Grid(_Part):
 
     def trained(self, job: Job) -> Job:
         """Return the run whose weights a job is judged with: most often its own."""
-        return job._replace(setting=self.settings[job.setting].authors_order_of or job.setting)
+        return job._replace(setting=self.settings[job.setting].weights_of or job.setting)
 
     def jobs(
         self, only: Sequence[str] = (), data: Sequence[str] = (), seeds: Sequence[int] = ()
@@ -145,11 +153,14 @@ def read_grid(path: Path) -> Grid:
         check_names(f"{path}: stage {number}, settings", stage.settings, grid.settings)
         check_names(f"{path}: stage {number}, data", stage.data, grid.data)
     for name, setting in grid.settings.items():
-        others = (*setting.against, setting.authors_order_of or name)
+        others = (*setting.against, setting.weights_of or name)
         check_names(f"{path}: setting {name}", others, grid.settings)
-        if setting.authors_order_of and setting.set:
+        own = [
+            key for key in ("authors_order_of", "without_look_of", "set") if getattr(setting, key)
+        ]
+        if len(own) > 1:
             raise ConfigError(
-                f"{path}: setting {name} has authors_order_of and set, expected one of them: "
+                f"{path}: setting {name} has {' and '.join(own)}, expected one of them: "
                 "it is judged with weights that are trained already"
             )
     try:

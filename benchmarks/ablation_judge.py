@@ -7,11 +7,15 @@ the other: each figure is the one at alpha 1 plus its mean held-out gain over tw
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from iouaware import Run
-from iouaware.checkpoint import read_model
+from iouaware.checkpoint import read_model, write_model
 from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
 from iouaware.data.loader import iterate_images
@@ -56,6 +60,7 @@ def judge_run(run: Run) -> Figures:
         "share_of_gap": oracle["share_of_gap"],
         "correlation": evaluation["correlation"],
         "correlation_matched": evaluation["correlation_matched"],
+        "correlation_own_class": evaluation["correlation_own_class"],
         "iou_bias": evaluation["iou_bias"],
         "recall_at_p95_iou75": {
             "alpha": evaluation["recall_at_precision"]["0.95"]["0.75"],
@@ -92,6 +97,30 @@ def choose_figures(sweep: Mapping[str, Any], held_out: Mapping[str, Any], split:
         "sweep": {name: list(sweep[name]) for name in ("alphas", *FIGURES)},
         "held_out": {key: held_out[key] for key in ("alpha", "gain", "ci95", "gains", "proven")},
     }
+
+
+def judge_without_look(run: Run, device: str | None = None) -> Figures:
+    """Judge the same weights with the IoU branch's word alone, as a model without a second look.
+
+    The look moves nothing else in training, so this is the paper's head trained by itself.
+
+    Args:
+        run: with ``known``, its data.
+        device: where to compute.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        shutil.copy(run.path / "split.json", place)
+        shutil.copy(run.path / "config.yaml", place)
+        detector, info = read_model(run.model_path)
+        detector.second_look = None
+        model = {**info.config["model"], "second_look": False}
+        info = replace(info, alpha=1.0, config={**info.config, "model": model})
+        write_model(place / "model.safetensors", detector, info)
+        without = Run(place, device=device, known=run.known)
+        without.keep_choice(without.sweep())
+        without.evaluate(split="test" if "test" in run.known else "val")
+        return judge_run(without)
 
 
 def judge_authors_order(run: Run) -> Figures:

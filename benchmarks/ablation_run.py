@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablation_grid import Grid, Job
-from ablation_judge import judge_authors_order, judge_run
+from ablation_judge import judge_authors_order, judge_run, judge_without_look
 from ablation_results import Line, Say
 
 import iouaware
@@ -115,7 +115,8 @@ class Workshop:
             figures = judge_run(run)
             environment = read_json(run.path / "environment.json")
         else:
-            figures = judge_authors_order(run)
+            authors = self.grid.settings[job.setting].authors_order_of
+            figures = judge_authors_order(run) if authors else judge_without_look(run, self.device)
             environment = {**runtime.environment_record(), "wall_seconds": 0}
         seconds = environment["wall_seconds"] + time.time() - started
         return {
@@ -161,6 +162,7 @@ class Workshop:
             "about": setting.about,
             "against": list(setting.against),
             "authors_order_of": setting.authors_order_of,
+            "without_look_of": setting.without_look_of,
             "recipe": self.grid.recipe,
             "settings": self.grid.overrides(job),
             "epochs": data.epochs,

@@ -128,8 +128,8 @@ def setting_rows(results: Results) -> Iterable[Row]:
             key: value for key, value in line["settings"].items() if key not in LEFT_TO_THE_GRID
         }
         text = ", ".join(f"`{key}: {plain(value)}`" for key, value in changes.items())
-        if line["authors_order_of"]:
-            text = f"nothing: the weights of {line['authors_order_of']}"
+        if weights_of := line["authors_order_of"] or line.get("without_look_of"):
+            text = f"nothing: the weights of {weights_of}"
         yield setting, line["about"], text or "nothing"
 
 

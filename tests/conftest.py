@@ -71,7 +71,7 @@ def tiny_yolo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 TINY_CONFIG = """
 model: {backbone: test_resnet, weights: none, fpn_channels: 8, tower_convs: 1,
-        shared_iou_convs: 1, frozen_stages: 0}
+        shared_iou_convs: 1, second_look: true, frozen_stages: 0}
 data: {image_size: 96, batch_size: 4}
 train: {epochs: 2, optimizer: adamw, schedule: cosine, warmup_steps: 3, evaluate_every: 2}
 """

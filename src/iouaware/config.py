@@ -55,8 +55,7 @@ class ModelConfig(_Settings):
     )
     second_look: bool = Field(
         False,
-        description="with the IoU branch: look again at the pixels of the best boxes, for the IoU "
-        "of each with an object of its class",
+        description="beside the IoU branch, look again at the pixels of the best boxes",
     )
     box_stds: tuple[float, float, float, float] = Field(
         (1.0, 1.0, 1.0, 1.0), description="each delta is divided by its own"

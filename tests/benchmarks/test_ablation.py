@@ -79,7 +79,7 @@ def test_every_run_is_a_line_and_is_made_once(
         assert set(lines[name]["oracle"]) == {"localisation", "any_class"}
         assert lines[name]["pictures"] == {"train": 11, "val": 5}
     assert lines["baseline"]["sweep"]["alphas"] == [1.0]
-    assert lines["baseline"]["iou_bias"] == {"all": None, "matched": None}
+    assert lines["baseline"]["iou_bias"] == {"all": None, "own_class": None, "matched": None}
     assert len(lines["iou-aware"]["sweep"]["AP80"]) == 11
     assert lines["iou-aware"]["iou_bias"]["all"] is not None
     assert lines["authors-order"].keys() >= PROMISED

@@ -139,4 +139,4 @@ def test_the_grids_of_the_repository_hold(path: Path) -> None:
     assert {job.setting for job in jobs} == set(grid.settings)
     assert all(grid.config(job).train.keep == "last" for job in jobs)
     assert all(jobs.index(grid.trained(job)) <= jobs.index(job) for job in jobs)
-    assert jobs[0].setting == "baseline"
+    assert grid.trained(jobs[0]) == jobs[0]

@@ -5,18 +5,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ablation_judge import choose_figures, judge_authors_order, sweep_authors_order
+from ablation_judge import (
+    choose_figures,
+    judge_authors_order,
+    judge_run,
+    judge_without_look,
+    sweep_authors_order,
+)
 
 from iouaware import Run
+from iouaware.checkpoint import read_model
 from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import read_splits
+from iouaware.evaluation.collect import collect_candidates
 from iouaware.evaluation.detection_table import DetectionTable
+from iouaware.evaluation.evaluate import sweep_candidates
 from iouaware.evaluation.held_out import FIGURES
 from iouaware.evaluation.matches import match_detections
 from iouaware.images import canvas_fill
 from iouaware.inference.detections import Detections
 from iouaware.inference.predictor import load
+from iouaware.inference.torch_backend import TorchBackend
 
 SWEEP = {
     "alphas": [1.0, 0.5],
@@ -102,3 +112,22 @@ def test_the_authors_order_has_figures_and_no_oracle(finished_run: Path, val: Da
     assert found["AP_oracle"] is None
     assert "candidates depend on alpha" in found["notes"]["AP_oracle"]
     assert found["judged_on"] == "held-out halves of val"
+
+
+def test_without_its_look_a_run_is_judged_by_the_iou_branch(
+    finished_run: Path, val: Dataset
+) -> None:
+    run = Run(finished_run, known={"val": val})
+    before = (finished_run / "model.safetensors").read_bytes()
+    detector, info = read_model(run.model_path)
+    assert detector.second_look is not None
+    found = judge_without_look(run)
+    detector.second_look = None
+    predictor_candidates = collect_candidates(
+        TorchBackend(detector, InferenceConfig()), val, info.config["data"]["image_size"],
+        canvas_fill(detector.mean),
+    )  # fmt: skip
+    sweep = sweep_candidates(val, predictor_candidates, InferenceConfig())
+    assert found["sweep"]["AP"] == sweep["AP"]
+    assert found["AP_alpha1"] == judge_run(run)["AP_alpha1"]
+    assert (finished_run / "model.safetensors").read_bytes() == before

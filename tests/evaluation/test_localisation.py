@@ -12,6 +12,7 @@ from iouaware.evaluation.localisation import (
     iou_bias,
     learnt_little,
     oracle_iou,
+    own_class_correlation,
     target_iou,
 )
 from iouaware.structures import Target
@@ -52,10 +53,22 @@ def test_bias_by_hand() -> None:
     found = make_candidates([[0, 0, 1, 1]] * 3, [0, 0, 0], [0.9, 0.8, 0.7], [0.9, 0.6, 0.4])
     own, best = np.array([0.8, 0, 0], np.float32), np.array([0.8, 0.5, 0.1], np.float32)
     bias = iou_bias([found], [own], [best])
-    assert bias == {"all": pytest.approx(1 / 6), "matched": pytest.approx(0.1)}
+    assert bias == {
+        "all": pytest.approx(1 / 6),
+        "own_class": pytest.approx((1.9 - 0.8) / 3),
+        "matched": pytest.approx(0.1),
+    }
     nothing = np.zeros(3, np.float32)
     assert iou_bias([found], [nothing], [best])["matched"] is None
-    assert iou_bias([], [], []) == {"all": None, "matched": None}
+    assert iou_bias([], [], []) == {"all": None, "own_class": None, "matched": None}
+
+
+def test_correlation_with_the_own_class_equals_numpy() -> None:
+    found = make_candidates([[0, 0, 1, 1]] * 3, [0, 0, 0], [0.9, 0.8, 0.7], [0.9, 0.6, 0.4])
+    own = np.array([0.8, 0, 0.1], np.float32)
+    expected = np.corrcoef([0.9, 0.6, 0.4], own)[0, 1]
+    assert own_class_correlation([found], [own])["pearson"] == pytest.approx(expected)
+    assert own_class_correlation([], []) == {"pearson": None, "spearman": None}
 
 
 def test_ranks_share_their_mean() -> None:

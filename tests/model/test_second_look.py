@@ -133,6 +133,19 @@ def test_box_inputs_are_the_boxes_of_the_anchors_on_the_canvas() -> None:
         )
 
 
+def test_boxes_that_are_no_numbers_are_put_on_the_canvas() -> None:
+    torch.manual_seed(0)
+    detector = Detector(CONFIG, 3).eval()
+    with torch.no_grad():
+        outputs = detector(torch.randn(1, 3, 64, 96))
+        outputs.deltas[0, 5], outputs.deltas[0, 7] = torch.nan, torch.inf
+        inputs = detector.box_inputs(outputs, torch.tensor([[5, 7, 9]]))
+        logits = detector.look_again(outputs, inputs)
+    assert bool((inputs.boxes >= 0).all())
+    assert bool((inputs.boxes <= 96).all())
+    assert bool(logits.isfinite().all())
+
+
 def test_the_other_layers_start_as_without_it() -> None:
     torch.manual_seed(3)
     plain = Detector(CONFIG.model_copy(update={"second_look": False}), 3).state_dict()

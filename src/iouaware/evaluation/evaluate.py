@@ -24,7 +24,12 @@ from iouaware.evaluation.alpha_sweep import (
 from iouaware.evaluation.coco_metrics import CocoEvaluator
 from iouaware.evaluation.diagnosis import explain
 from iouaware.evaluation.held_out import FIGURES, compute_figures, judge_held_out
-from iouaware.evaluation.localisation import compute_true_ious, correlations, iou_bias
+from iouaware.evaluation.localisation import (
+    compute_true_ious,
+    correlations,
+    iou_bias,
+    own_class_correlation,
+)
 from iouaware.evaluation.oracle import ORACLE_ALPHA, evaluate_oracles, share_of_gap
 from iouaware.evaluation.thresholds import (
     best_f1,
@@ -83,6 +88,7 @@ def evaluate_candidates(
         "oracle": _oracle_figures(evaluator, candidates, settings, own, best, judged),
         "correlation": correlation,
         "correlation_matched": matched,
+        "correlation_own_class": own_class_correlation(candidates, own),
         "iou_bias": iou_bias(candidates, own, best),
         "notes": notes,
     }

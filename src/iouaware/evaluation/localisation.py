@@ -146,6 +146,16 @@ def correlations(
     return over_all, over_matched, notes
 
 
+def own_class_correlation(
+    candidates: Sequence[Candidates], own: Sequence[FloatArray]
+) -> dict[str, float | None]:
+    """Correlate the predicted IoU of all candidates with the one that AP goes by, ``eval_iou``."""
+    predicted = _joined_or_none([found.predicted_iou for found in candidates])
+    if predicted is None:
+        return {"pearson": None, "spearman": None}
+    return correlate(predicted, _joined(own))
+
+
 def learnt_little(evaluation: dict[str, Any]) -> str | None:
     """Say in a few words that the IoU branch learnt next to nothing; None where it did learn.
 
@@ -180,16 +190,18 @@ def iou_bias(
         best: their ``oracle_iou``.
 
     Returns:
-        ``all``: over all candidates, with ``oracle_iou``. ``matched``: over those that match
-        (``eval_iou`` of 0.5 or more), with ``eval_iou``. None where there is nothing to average.
+        ``all``: over all candidates, with ``oracle_iou``. ``own_class``: over all, with
+        ``eval_iou``. ``matched``: over those that match (``eval_iou`` of 0.5 or more), with
+        ``eval_iou``. None where there is nothing to average.
     """
     predicted = _joined_or_none([found.predicted_iou for found in candidates])
     if predicted is None:
-        return {"all": None, "matched": None}
+        return {"all": None, "own_class": None, "matched": None}
     own_all = _joined(own)
     matched = own_all >= MATCH_IOU
     differences = {
         "all": predicted - _joined(best),
+        "own_class": predicted - own_all,
         "matched": predicted[matched] - own_all[matched],
     }
     return {

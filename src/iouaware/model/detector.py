@@ -127,8 +127,10 @@ class Detector(nn.Module):
         )  # [B, n, 4]
         height, width = (STRIDES[0] * side for side in outputs.features[0].shape[2:])
         limit = boxes.new_tensor([width, height, width, height])
+        # a diverged network has boxes that are no numbers, and RoIAlign would read anywhere
+        boxes = torch.minimum(boxes.nan_to_num().clamp(min=0), limit)
         return BoxInputs(
-            torch.minimum(boxes.clamp(min=0), limit),
+            boxes,
             take_rows(outputs.class_logits.detach(), anchor_index).float(),
             outputs.iou_logits.detach().gather(1, anchor_index).float(),
         )
