@@ -43,6 +43,7 @@ MODEL = {
     "shared_iou_convs": 1,
     "frozen_stages": 0,
     "batch_norm": "learnt",
+    "second_look": True,
 }
 DATA = {"image_size": SIDE, "batch_size": 4, "colour": 0.5, "crop": 0.5}
 TRAIN = {"epochs": 3, "optimizer": "adamw", "lr": 0.01, "schedule": "cosine", "ema": True}

@@ -43,6 +43,7 @@ def sgd_config() -> Config:
         "tower_convs": 1,
         "shared_iou_convs": 1,
         "frozen_stages": 0,
+        "second_look": True,
     }
     train = {"epochs": STEPS, "lr": 0.01, "warmup_steps": 0, "precision": "float32"}
     return build_config(

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from iouaware.data.layouts import Splits, read_splits
 from iouaware.data.loader import Batch
@@ -17,7 +18,7 @@ from iouaware.errors import DivergedError
 from iouaware.model.detector import Detector
 from iouaware.training import validation
 from iouaware.training.losses import Losses
-from iouaware.training.ranks import join_ranks, leave_ranks
+from iouaware.training.ranks import join_ranks
 from iouaware.training.trainer import Trainer
 from tests.training.test_trainer import SIDE, tiny_config
 
@@ -71,7 +72,7 @@ def main(data: Path, run: Path) -> None:
     metrics = validation.validate(detector, read.val, config, SIDE, "cpu", 0, ranks)
     found = None if metrics is None else metrics.AP
     say(f"judged {judged[0]} of {len(read.val)}, AP {found}")
-    leave_ranks()
+    dist.destroy_process_group()
 
 
 if __name__ == "__main__":

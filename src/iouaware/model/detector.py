@@ -116,23 +116,25 @@ class Detector(nn.Module):
         Args:
             outputs: of ``forward``.
             anchor_index: [B, n].
+
+        Raises:
+            ValueError: the detector has no second look.
         """
-        if outputs.features is None or outputs.iou_logits is None:
-            raise ValueError("this detector has no second look: model.second_look is off")
+        look, features, iou_logits = self._needed_to_look(outputs)
         boxes = decode_boxes(
-            take_rows(outputs.deltas.detach(), anchor_index).float(),
+            take_rows(outputs.deltas.detach(), anchor_index).to(look.dtype),
             outputs.anchors[anchor_index],
             self.config.box_stds,
             clamp_below=self.config.geometry == "plain",
         )  # [B, n, 4]
-        height, width = (STRIDES[0] * side for side in outputs.features[0].shape[2:])
+        height, width = (STRIDES[0] * side for side in features[0].shape[2:])
         limit = boxes.new_tensor([width, height, width, height])
         # a diverged network has boxes that are no numbers, and RoIAlign would read anywhere
         boxes = torch.minimum(boxes.nan_to_num().clamp(min=0), limit)
         return BoxInputs(
             boxes,
-            take_rows(outputs.class_logits.detach(), anchor_index).float(),
-            outputs.iou_logits.detach().gather(1, anchor_index).float(),
+            take_rows(outputs.class_logits.detach(), anchor_index).to(look.dtype),
+            iou_logits.detach().gather(1, anchor_index).to(look.dtype),
         )
 
     def look_again(self, outputs: HeadOutputs, inputs: BoxInputs) -> Tensor:
@@ -148,10 +150,15 @@ class Detector(nn.Module):
         Raises:
             ValueError: the detector has no second look.
         """
-        if self.second_look is None or outputs.features is None:
+        look, features, _ = self._needed_to_look(outputs)
+        return cast("Tensor", look([level.detach().to(look.dtype) for level in features], inputs))
+
+    def _needed_to_look(
+        self, outputs: HeadOutputs
+    ) -> tuple[SecondLook, tuple[Tensor, ...], Tensor]:
+        if self.second_look is None or outputs.features is None or outputs.iou_logits is None:
             raise ValueError("this detector has no second look: model.second_look is off")
-        features = [level.detach().float() for level in outputs.features]
-        return cast("Tensor", self.second_look(features, inputs))
+        return self.second_look, outputs.features, outputs.iou_logits
 
     def decode(self, outputs: HeadOutputs) -> Tensor:
         """Turn the deltas of all anchors into boxes in input px, float32 [B, A, 4], not clipped."""

@@ -61,6 +61,11 @@ class SecondLook(nn.Module):
         nn.init.normal_(self.fit_layer.weight, std=0.01)
         nn.init.zeros_(self.fit_layer.bias)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in: its weights' type, whatever the network around it ran in."""
+        return self.reduce.weight.dtype
+
     def forward(self, features: Sequence[Tensor], inputs: BoxInputs) -> Tensor:
         """Look at n boxes of each of B pictures.
 
@@ -107,9 +112,7 @@ class SecondLook(nn.Module):
             placed = torch.where(choice == number, shifted, placed)
         picture = torch.arange(boxes.shape[0], device=boxes.device)[:, None, None]
         rows = torch.cat([picture.expand(-1, boxes.shape[1], 1).to(placed), placed], dim=2)
-        pooled: Tensor = roi_align(
-            canvas.float(), rows.flatten(0, 1), GRID, 1.0, SAMPLES, aligned=True
-        )
+        pooled: Tensor = roi_align(canvas, rows.flatten(0, 1), GRID, 1.0, SAMPLES, aligned=True)
         return pooled
 
 
