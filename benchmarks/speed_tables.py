@@ -144,6 +144,19 @@ def memory_rows(results: Results) -> Iterator[Sequence[str]]:
         yield f"{row['pictures']:,}", f"{row['peak_memory_mb']:,} MB"
 
 
+def second_look_rows(results: Results) -> Iterator[Sequence[str]]:
+    """Return what a second look costs by recipe, size and precision."""
+    for row in results.get("second_look", {}).get("rows", []):
+        yield (
+            row["recipe"],
+            f"{row['side']} px",
+            row["precision"],
+            number(row["without_ms"], 1),
+            number(row["with_ms"], 1),
+            number(row["ratio"], 3),
+        )
+
+
 def evaluator_rows(results: Results) -> Iterator[Sequence[str]]:
     """Return the seconds of each evaluator."""
     for name, values in results.get("evaluator", {}).get("seconds", {}).items():
@@ -178,6 +191,9 @@ TABLES = {
             "times as fast as our PyTorch", "peak memory, MB",
         ),
         size_rows,
+    ),
+    "second-look": Table(
+        ("recipe", "size", "precision", "ms without", "ms with", "ratio, paired"), second_look_rows
     ),
     "memory": Table(("pictures", "peak memory"), memory_rows),
     "evaluator": Table(("evaluator", "seconds, median", "fastest to slowest"), evaluator_rows),
