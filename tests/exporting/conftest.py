@@ -33,6 +33,7 @@ CONFIG = Config(
         shared_iou_convs=1,
         tower_norm="group",
         box_stds=(0.1, 0.1, 0.2, 0.2),
+        second_look=True,
     ),
     data=DataConfig(image_size=SIZE),
 )
