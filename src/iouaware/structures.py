@@ -237,6 +237,11 @@ class ModelInfo:
         return "alpha and threshold" if last else "weights, alpha and threshold"
 
     @property
+    def looks_again(self) -> bool:
+        """Whether the predicted IoU comes from the IoU branch and a second look together."""
+        return self.has_iou and bool((self.config.get("model") or {}).get("second_look"))
+
+    @property
     def learns_centreness(self) -> bool:
         """Whether the IoU branch says how central an anchor is, not how well its box fits."""
         train = self.config.get("train") or {}

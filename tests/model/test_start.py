@@ -241,3 +241,28 @@ def test_both_generations_are_told_apart():
     assert name_of_torchvision({"conv1.weight": one}) is None
     with pytest.raises(CheckpointError, match="has no such weight"):
         rename_torchvision({"head.mask_head.conv.0.weight": one})
+
+
+def test_a_second_look_is_added_to_weights_that_have_none(run: Path) -> None:
+    settings = {**model_settings_of(str(run)), "second_look": True}
+    detector = build(2, ModelConfig(**settings))
+    before = {k: v.clone() for k, v in detector.state_dict().items()}
+    told = start_from(detector, str(run), NAMES)
+    assert told.endswith("all classes by name, second look new")
+    state = detector.state_dict()
+    for key in state:
+        taken = not torch.equal(state[key], before[key])
+        assert not (taken and key.startswith("second_look.")), key
+    assert torch.equal(state["head.class_layer.weight"], build(1).head.class_layer.weight)
+
+
+def test_a_second_look_is_taken_over_with_the_same_classes_only(tmp_path: Path) -> None:
+    looking = TINY.model_copy(update={"second_look": True})
+    source = build(1, looking)
+    write_run(tmp_path, source, looking)
+    same, others = build(2, looking), build(2, looking)
+    assert "second look" not in start_from(same, str(tmp_path), NAMES)
+    assert source.second_look is not None
+    assert same.second_look is not None
+    assert torch.equal(same.second_look.hidden.weight, source.second_look.hidden.weight)
+    assert "second look new" in start_from(others, str(tmp_path), ("bolt", "nut", "washer"))

@@ -126,3 +126,13 @@ def test_p18_a_broken_picture_is_found_before_training(tiny_config: Path, tmp_pa
     broken.write_bytes(broken.read_bytes()[:-200])
     with pytest.raises(DatasetError, match=broken.name):
         make_plan(data, tiny_config)
+
+
+def test_centreness_and_a_second_look_at_the_iou_are_not_joined(
+    tiny_coco: Path, tiny_config: Path
+) -> None:
+    settings = {"train.iou_target": "centreness"}
+    with pytest.raises(ConfigError, match=r"add --model\.second_look false"):
+        make_plan(tiny_coco, tiny_config, settings=settings)
+    _, said = make_plan(tiny_coco, tiny_config, settings={**settings, "model.second_look": False})
+    assert "will be no IoU" in said

@@ -98,6 +98,11 @@ def plan_training(
         )
     say(_describe_recipe(str(recipe), config is None, chosen_device))
     if built.model.iou_head and built.train.iou_target == "centreness":
+        if built.model.second_look:
+            raise ConfigError(
+                "train.iou_target is centreness, which cannot be joined with a second look at the "
+                "IoU; add --model.second_look false"
+            )
         say("the IoU branch learns centre-ness: what is called predicted IoU will be no IoU")
     splits = read_data(Path(path).absolute(), built, strict)
     for line in splits.lines:
