@@ -104,6 +104,8 @@ def value_rows(results: Results) -> Iterable[Row]:
             percent(mean_of(found, "recall_at_p95_iou75", "alpha")),
             number(mean_of(found, "correlation", "predicted_iou", "pearson")),
             signed_number(mean_of(found, "iou_bias", "all")),
+            number(mean_of(found, "correlation_own_class", "pearson")),
+            signed_number(mean_of(found, "iou_bias", "own_class")),
             percent(mean_of(found, "AP_oracle")),
             percent(mean_of(found, "oracle", "any_class", "AP")),
             number(mean_of(found, "share_of_gap")),
@@ -191,6 +193,7 @@ TABLES = {
         (
             "set", "setting", "seeds", "AP at alpha 1", "alpha", *SHOWN,
             "recall at precision 95 %, IoU 0.75", "correlation", "bias",
+            "correlation, own class", "bias, own class",
             "localisation oracle", "any-class oracle", "share of the gap", "minutes",
         ),
         value_rows,
