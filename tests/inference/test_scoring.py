@@ -110,8 +110,10 @@ def test_alpha_outside_its_range_is_refused(alpha: float) -> None:
 
 
 def test_other_anchors_are_refused_with_both_shapes() -> None:
-    with pytest.raises(ValueError, match=r"\(3,\).*\(4, 2\)"):
+    with pytest.raises(ValueError, match=r"\(3,\), expected \(4,\) or \(4, 2\)"):
         fuse_scores(np.ones((4, 2)), np.ones(3), 0.5)
+    with pytest.raises(ValueError, match=r"\(6,\), expected \(4,\) or \(4, 2\)"):
+        fuse_scores(np.ones((4, 2)), np.ones(6), 0.5)
 
 
 def test_p53_alpha_is_the_exponent_of_the_class_score() -> None:
