@@ -2,12 +2,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+OLDEST := .venv-oldest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format lint test test-slow check bench fuzz build clean
+.PHONY: help setup demo format lint test test-slow test-oldest check bench fuzz build clean
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## make .venv and install the package with its tools (2 minutes, 7 GB, once)
 
@@ -26,7 +27,7 @@ lint: setup ## formatting, lint, types, version and changelog; changes no file
 	$(BIN)/python scripts/check_version.py
 
 # one thread a process: two test processes with two spinning threads each take many times longer
-test test-slow: export OMP_NUM_THREADS = 1
+test test-slow test-oldest: export OMP_NUM_THREADS = 1
 
 test: setup ## the tests
 	$(BIN)/pytest -q -n 2
@@ -35,6 +36,14 @@ test: setup ## the tests
 test-slow: setup ## the tests that take minutes
 	$(BIN)/pytest -q -n 2 -m slow --ignore tests/exporting
 	$(BIN)/pytest -q -n 2 -m slow tests/exporting
+
+$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(OLDEST) && $(OLDEST)/bin/python -m pip install -q -U "pip>=25.1"
+	$(OLDEST)/bin/python -m pip install -q -c constraints-oldest.txt -e ".[log,video]" --group dev && touch $@
+
+# without the exports: their extra asks for a newer torch than the package does
+test-oldest: $(OLDEST)/.installed ## the tests with the oldest versions allowed (its own venv, 6 GB, once)
+	$(OLDEST)/bin/pytest -q -n 2 --ignore tests/exporting
 
 check: lint test ## all that must hold before a commit; changes no file
 
@@ -52,4 +61,4 @@ build: setup ## wheel and source archive in dist
 	$(BIN)/python -m build --no-isolation
 
 clean: ## remove what the targets above made, runs excepted
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -125,3 +125,20 @@ def test_p45_the_next_torch_is_not_shut_out() -> None:
     assert project["build-system"]["requires"] == ["hatchling>=1.26"]  # builds no extension
     compiled = [p for p in (ROOT / "src").rglob("*") if p.suffix in {".c", ".cpp", ".cu", ".pyx"}]
     assert compiled == []
+
+
+def test_the_oldest_versions_tested_are_the_lower_bounds() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *extras["log"], *extras["video"]]
+    bounds = [re.sub(r"\[.*\]", "", one).lower().split(">=") for one in asked]
+    lines = read("constraints-oldest.txt").lower().splitlines()
+    tested = [line.split("==") for line in lines if not line.startswith("#")]
+    assert sorted(pad(version) for version in tested) == sorted(pad(bound) for bound in bounds)
+
+
+def pad(pair: list[str]) -> tuple[str, str]:
+    """Return name and version with three numbers: 2.4 and 2.4.0 are one version."""
+    name, version = pair
+    return name, ".".join([*version.split("."), "0", "0"][:3])

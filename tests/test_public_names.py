@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import iouaware
 
-HEAVY = ("torch", "torchvision", "timm", "numpy", "matplotlib", "hotcoco")
+HEAVY = ("torch", "torch.hub", "torchvision", "timm", "numpy", "matplotlib", "hotcoco", "cv2")
 
 
 def run_python(code: str) -> str:
@@ -36,6 +38,20 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, iouaware; print([m for m in {HEAVY} if m in sys.modules])"
     assert run_python(code) == "[]"
+
+
+def test_importing_the_package_is_silent() -> None:
+    code = [sys.executable, "-W", "error", "-c", "import iouaware"]
+    done = subprocess.run(code, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_torch_hub_runs_no_code_from_the_net() -> None:
+    # torch.hub.load and its kin run a repository's code; only the reading of a weight file is used
+    files = Path(iouaware.__file__).parent.rglob("*.py")
+    lines = [line for path in files for line in path.read_text("utf-8").splitlines()]
+    used = [line.strip() for line in lines if re.search(r"torch\.hub|import hub", line)]
+    assert used == ["from torch.hub import load_state_dict_from_url"]
 
 
 def test_p43_no_network_at_import() -> None:

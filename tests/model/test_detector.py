@@ -159,6 +159,8 @@ def test_p22_average_copies_buffers_whatever_the_canvas(detector: Detector):
     assert average.module(torch.rand(1, 3, 64, 64)).level_sizes == level_sizes((64, 64))
 
 
+# torch 2.4 warns of the torch.load with which it unpickles a tensor itself
+@pytest.mark.filterwarnings("ignore:You are using `torch.load`:FutureWarning")
 def test_copy_and_pickle(detector: Detector):
     images = torch.rand(1, 3, 64, 64)
     expected = detector(images).class_logits

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
+# the schema is written out, for torch before 2.5 cannot infer it from annotations that are strings
+SCHEMA = "(Tensor boxes, Tensor scores, float iou_threshold, int max_detections, float floor)"
 
-@torch.library.custom_op("iouaware::keep_best", mutates_args=())
+
+@torch.library.custom_op("iouaware::keep_best", mutates_args=(), schema=f"{SCHEMA} -> Tensor")
 def keep_best(
     boxes: Tensor, scores: Tensor, iou_threshold: float, max_detections: int, floor: float
 ) -> Tensor:
