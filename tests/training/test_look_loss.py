@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from iouaware.boxes import paired_iou
-from iouaware.config import ModelConfig
 from iouaware.data.dataset import Dataset
 from iouaware.data.loader import Batch
 from iouaware.model.detector import Detector
@@ -22,16 +21,9 @@ from iouaware.training.look_loss import (
     compute_look_loss,
     move_boxes,
 )
+from tests.model.test_second_look import CONFIG
 from tests.training.test_trainer import build_trainer, tiny_config
 
-CONFIG = ModelConfig(
-    backbone="test_efficientnet",
-    weights="none",
-    fpn_channels=8,
-    tower_convs=1,
-    shared_iou_convs=1,
-    second_look=True,
-)
 NONE = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool)
 
 

@@ -58,7 +58,7 @@ class TorchBackend:
         candidates = candidates_from_outputs(
             outputs, frames, self.settings, *_coding(self.detector), has_iou=self.has_iou
         )
-        if self.detector.second_look is None or not self.has_iou:
+        if self.detector.second_look is None:
             return candidates
         return [refine(self.detector, outputs, row, found) for row, found in enumerate(candidates)]
 
@@ -104,9 +104,9 @@ def refine(
         detector: with a second look.
         outputs: of the batch.
         row: of the picture.
-        candidates: of the picture; ``predicted_iou`` is replaced, all else stays.
+        candidates: of the picture; ``predicted_iou``, where there is one, is replaced.
     """
-    if not len(candidates):
+    if candidates.predicted_iou is None or not len(candidates):
         return candidates
     anchor_index = torch.from_numpy(candidates.anchor_index[:LOOKS]).to(outputs.deltas.device)
     labels = torch.from_numpy(candidates.labels[:LOOKS]).to(outputs.deltas.device)
@@ -116,8 +116,6 @@ def refine(
         logits = detector.look_again(mine, inputs)[0]  # [n, K]
         fit = logits.gather(1, labels[:, None])[:, 0].sigmoid()  # [n]
         seen = (fit * inputs.iou_logits[0].sigmoid()).sqrt().cpu().numpy()
-    if candidates.predicted_iou is None:
-        raise ValueError("candidates without a predicted IoU cannot be refined")
     return candidates.with_predicted_iou(spread_looks(candidates.predicted_iou, seen))
 
 

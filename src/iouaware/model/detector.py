@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from iouaware.anchors import STRIDES, build_anchors, level_sizes
-from iouaware.boxes import decode_boxes
+from iouaware.boxes import clip_boxes, decode_boxes
 from iouaware.config import ModelConfig
 from iouaware.model.backbone import Backbone
 from iouaware.model.head import Head
@@ -128,11 +128,9 @@ class Detector(nn.Module):
             clamp_below=self.config.geometry == "plain",
         )  # [B, n, 4]
         height, width = (STRIDES[0] * side for side in features[0].shape[2:])
-        limit = boxes.new_tensor([width, height, width, height])
-        # a diverged network has boxes that are no numbers, and RoIAlign would read anywhere
-        boxes = torch.minimum(boxes.nan_to_num().clamp(min=0), limit)
         return BoxInputs(
-            boxes,
+            # a diverged network has boxes that are no numbers, and RoIAlign would read anywhere
+            clip_boxes(boxes.nan_to_num(), (height, width)),
             take_rows(outputs.class_logits.detach(), anchor_index).to(look.dtype),
             iou_logits.detach().gather(1, anchor_index).to(look.dtype),
         )

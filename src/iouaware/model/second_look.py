@@ -122,7 +122,7 @@ def widen(boxes: Tensor, canvas_hw: tuple[int, int]) -> Tensor:
     half = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1) * (WIDEN / 2)
     low, high = centre - half, centre + half
     x1, y1, x2, y2 = *low.unbind(-1), *high.unbind(-1)
-    height, width = canvas_hw
+    height, width = canvas_hw  # yet unknown in an export for any size, where clip_boxes fails
     return torch.stack(
         [x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)], dim=-1
     )

@@ -7,6 +7,8 @@ of the class, 0 where there is none.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own convention)
 from torch import Tensor
@@ -61,19 +63,24 @@ def compute_look_loss(
 
 
 def move_boxes(boxes: Tensor) -> Tensor:
-    """Return objects' boxes with their corners moved, [N, 4] -> [MOVED, 4]; zeros without any.
-
-    The same moves each time, from none to MOST of the side: pictures and crops vary enough, and
-    nothing random has to be kept for a run to go on exactly.
-    """
+    """Return objects' boxes with their corners moved, [N, 4] -> [MOVED, 4]; zeros without any."""
     if not len(boxes):
         return boxes.new_zeros(MOVED, 4)
-    generator = torch.Generator().manual_seed(0)
-    corners = 2 * torch.rand(MOVED, 4, generator=generator) - 1
-    moves = MOST * corners * torch.rand(MOVED, 1, generator=generator)
     chosen = boxes[torch.arange(MOVED, device=boxes.device) % len(boxes)]  # [MOVED, 4]
     sides = (chosen[:, 2:] - chosen[:, :2]).repeat(1, 2)  # [MOVED, 4]
-    return chosen + moves.to(boxes) * sides
+    return chosen + _moves().to(boxes) * sides
+
+
+@cache
+def _moves() -> Tensor:
+    """Draw how far each corner moves, from none to MOST of the side, [MOVED, 4].
+
+    The same each time: pictures and crops vary enough, and nothing random has to be kept for a run
+    to go on exactly.
+    """
+    generator = torch.Generator().manual_seed(0)
+    corners = 2 * torch.rand(MOVED, 4, generator=generator) - 1
+    return MOST * corners * torch.rand(MOVED, 1, generator=generator)
 
 
 def _join(inputs: BoxInputs, moved: list[Tensor]) -> BoxInputs:

@@ -28,7 +28,8 @@ def validate(
 
     Best weights are chosen by this number: a choice by fused scores would favour fusion.
     """
-    backend = TorchBackend(detector, config.inference, device)
+    # at alpha 1 nothing asks for the IoU, nor for a second look at it
+    backend = TorchBackend(detector, config.inference, device, has_iou=False)
     mine = list(range(ranks.rank, len(dataset), ranks.world_size))
     candidates = collect_candidates(
         backend,
