@@ -9,11 +9,11 @@ from iouaware.config import ModelConfig
 from iouaware.model.detector import Detector
 from iouaware.model.second_look import (
     GRID,
-    REDUCED,
     SAMPLES,
     BoxInputs,
     SecondLook,
     level_of,
+    pool_boxes,
     widen,
 )
 
@@ -51,12 +51,11 @@ def test_a_box_is_seen_on_the_level_of_its_size(side: float, level: int) -> None
 
 
 def test_pooling_equals_roi_align_on_the_own_level() -> None:
-    look = SecondLook(8, 3)
-    levels = draw_levels(REDUCED)
+    levels = draw_levels(8)
     # one box a level, far enough from the sides that no sample lies beyond a level's last cell
     boxes = torch.tensor([[30.0, 20, 70, 60], [60, 60, 160, 150], [43, 43, 213, 213]])
     boxes = torch.stack([boxes, boxes * 0.99])
-    pooled = look._pool(levels, boxes).view(2, 3, REDUCED, GRID, GRID)
+    pooled = pool_boxes(levels, boxes).view(2, 3, 8, GRID, GRID)
     wide = widen(boxes, CANVAS)
     assert level_of(boxes).tolist() == [[0, 1, 2]] * 2
     for number in range(3):
@@ -68,13 +67,12 @@ def test_pooling_equals_roi_align_on_the_own_level() -> None:
 
 
 def test_what_is_beyond_a_level_is_not_another_level() -> None:
-    look = SecondLook(8, 3)
     levels = [
         torch.full_like(level, value)
-        for level, value in zip(draw_levels(REDUCED), (1, 5, 9), strict=True)
+        for level, value in zip(draw_levels(8), (1, 5, 9), strict=True)
     ]
     corner = torch.tensor([[[216.0, 218, 256, 256]]]).repeat(2, 1, 1)  # P3's right and lower end
-    pooled = look._pool(levels, corner)
+    pooled = pool_boxes(levels, corner)
     assert float(pooled.max()) <= 1 + 1e-6
 
 
@@ -97,6 +95,18 @@ def test_each_picture_and_box_is_judged_by_itself() -> None:
             )
             alone = look([level[picture, None] for level in levels], one)
             torch.testing.assert_close(alone[0, 0], both[picture, number])
+
+
+def test_training_sees_the_same() -> None:
+    torch.manual_seed(0)
+    look = SecondLook(8, 3)
+    torch.nn.init.normal_(look.shift)
+    torch.nn.init.normal_(look.fit_layer.weight)
+    # the second box is widened beyond the canvas, and the third beyond what P5 covers of it
+    boxes = torch.tensor([[[30.0, 20, 70, 60], [150, 150, 256, 256], [1, 1, 250, 250]]] * 2)
+    inputs = BoxInputs(boxes, torch.randn(2, 3, 3), torch.randn(2, 3))
+    trained = look(draw_levels(8), inputs)
+    torch.testing.assert_close(look.eval()(draw_levels(8), inputs), trained, atol=1e-4, rtol=1e-4)
 
 
 def test_no_boxes_give_no_logits() -> None:

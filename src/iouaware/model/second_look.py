@@ -54,7 +54,8 @@ class SecondLook(nn.Module):
             num_classes: K.
         """
         super().__init__()
-        self.reduce = nn.Conv2d(channels, REDUCED, 1)
+        self.reduce = nn.Conv2d(channels, REDUCED, 1, bias=False)
+        self.shift = nn.Parameter(torch.zeros(REDUCED))
         self.hidden = nn.Linear(REDUCED * GRID * GRID, HIDDEN)
         # beside what it sees: what the network thought of the box, and the box's size
         self.fit_layer = nn.Linear(HIDDEN + num_classes + 2, num_classes)
@@ -78,8 +79,8 @@ class SecondLook(nn.Module):
         """
         boxes, class_logits, iou_logits = inputs
         pictures, count = boxes.shape[:2]
-        pooled = self._pool([F.relu(self.reduce(level)) for level in features], boxes)
-        seen = F.relu(self.hidden(pooled.flatten(1)))  # [B * n, HIDDEN]
+        seen = self._reduce_pooled(features, boxes).flatten(1)
+        seen = F.relu(self.hidden(seen))  # [B * n, HIDDEN]
         sides = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1)  # [B, n, 2]
         known = torch.cat(
             [
@@ -92,28 +93,48 @@ class SecondLook(nn.Module):
         logits: Tensor = self.fit_layer(torch.cat([seen, known.flatten(0, 1)], dim=1))
         return logits.view(pictures, count, class_logits.shape[2])
 
-    def _pool(self, levels: Sequence[Tensor], boxes: Tensor) -> Tensor:
-        """Pool each box from the level that fits its size, [B * n, REDUCED, GRID, GRID].
+    def _reduce_pooled(self, features: Sequence[Tensor], boxes: Tensor) -> Tensor:
+        """Pool each box and reduce its channels, [B * n, REDUCED, GRID, GRID].
 
-        The levels are laid side by side, so that one operation serves all of them.
+        Both are linear and commute. Reducing first leaves less to pool; pooling first leaves no
+        gradient for RoIAlign, whose backward pass is slow.
         """
-        height, width = levels[0].shape[2:]
-        strips, starts, start = [], [], 0
-        for level in levels:
-            strips.append(F.pad(level, (0, GAP, 0, height - level.shape[2])))
-            starts.append(start)
-            start = start + level.shape[3] + GAP
-        canvas = torch.cat(strips, dim=3)  # [B, REDUCED, H, W + W/2 + W/4 + gaps]
-        wide = widen(boxes, (height * STRIDES[0], width * STRIDES[0]))  # [B, n, 4] px
-        choice = level_of(boxes)[..., None]  # [B, n, 1]
-        placed = wide / STRIDES[0]
-        for number in range(1, len(levels)):
-            shifted = wide / STRIDES[number] + _along_x(starts[number], wide)
-            placed = torch.where(choice == number, shifted, placed)
-        picture = torch.arange(boxes.shape[0], device=boxes.device)[:, None, None]
-        rows = torch.cat([picture.expand(-1, boxes.shape[1], 1).to(placed), placed], dim=2)
-        pooled: Tensor = roi_align(canvas, rows.flatten(0, 1), GRID, 1.0, SAMPLES, aligned=True)
-        return pooled
+        if self.training:
+            pooled = self.reduce(pool_boxes(features, boxes))
+        else:
+            pooled = pool_boxes([self.reduce(level) for level in features], boxes)
+        return F.relu(pooled + self.shift[:, None, None])
+
+
+def pool_boxes(levels: Sequence[Tensor], boxes: Tensor) -> Tensor:
+    """Pool each box from the level that fits its size.
+
+    The levels are laid side by side, so that one operation serves all of them.
+
+    Args:
+        levels: P3 to P5, [B, channels, H, W] each.
+        boxes: [B, n, 4] px of the canvas.
+
+    Returns:
+        [B * n, channels, GRID, GRID].
+    """
+    height, width = levels[0].shape[2:]
+    strips, starts, start = [], [], 0
+    for level in levels:
+        strips.append(F.pad(level, (0, GAP, 0, height - level.shape[2])))
+        starts.append(start)
+        start = start + level.shape[3] + GAP
+    canvas = torch.cat(strips, dim=3)  # [B, channels, H, W + W/2 + W/4 + gaps]
+    wide = widen(boxes, (height * STRIDES[0], width * STRIDES[0]))  # [B, n, 4] px
+    choice = level_of(boxes)[..., None]  # [B, n, 1]
+    placed = wide / STRIDES[0]
+    for number in range(1, len(levels)):
+        shifted = wide / STRIDES[number] + _along_x(starts[number], wide)
+        placed = torch.where(choice == number, shifted, placed)
+    picture = torch.arange(boxes.shape[0], device=boxes.device)[:, None, None]
+    rows = torch.cat([picture.expand(-1, boxes.shape[1], 1).to(placed), placed], dim=2)
+    pooled: Tensor = roi_align(canvas, rows.flatten(0, 1), GRID, 1.0, SAMPLES, aligned=True)
+    return pooled
 
 
 def widen(boxes: Tensor, canvas_hw: tuple[int, int]) -> Tensor:
