@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ablation_tables import TABLES as ABLATION_TABLES
+from ablation_tables import lines_of
 from figures import Entry, Results, Table, number, percent, plain, signed
 from speed_tables import TABLES as SPEED_TABLES
 
@@ -129,6 +130,21 @@ def setting_rows(results: Results) -> Iterable[Sequence[str]]:
             yield f"`{section}.{key}`", f"`{plain(default)}`", *cells, meaning
 
 
+def rival_rows(results: Results) -> Iterable[Sequence[str]]:
+    """Return torchvision's row beside ours, of the same pictures, epochs and seed."""
+    for name, entry in results.get("rival", {}).items():
+        settings = entry["settings"]
+        what = f"torchvision, learning rate x {settings['lr_factor']:g}"
+        yield name, what, *(percent(entry[key]) for key in RIVAL), number(entry["minutes"], 0)
+        for line in lines_of(results):
+            same = (line["data"], line["seed"]) == (name, settings["seed"])
+            if same and line["setting"] in OURS and line["status"] == "finished":
+                own = (percent(line[key]) for key in RIVAL)
+                yield name, f"ours, {line['setting']}", *own, number(line["minutes"], 0)
+
+
+RIVAL = ("AP", "AP50", "AP75", "AP80", "AP90")
+OURS = ("baseline", "iou-aware", "second-look")
 SUMMARY = (
     "set", "pictures", "size", "minutes", "AP at alpha 1", "alpha", "AP at alpha",
     "held-out gain, 95 %", "localisation oracle",
@@ -152,6 +168,7 @@ TABLES = {
     "settings": Table(
         ("setting", "default, as in paper", "small", "modern", "meaning"), setting_rows
     ),
+    "rival": Table(("set", "what", *RIVAL, "minutes"), rival_rows),
     **SPEED_TABLES,
     **ABLATION_TABLES,
 }  # fmt: skip
