@@ -183,6 +183,16 @@ def _metadata(file: Path) -> dict[str, str]:
     return metadata
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers_are_refused(file: Path, value: float):
+    state, header = load_file(file), _metadata(file)
+    state["head.class_layer.bias"][0] = value
+    save_file(state, file, metadata=header)
+    with pytest.raises(CheckpointError, match=r"head\.class_layer\.bias are no numbers") as caught:
+        read_model(file)
+    assert "\n" not in str(caught.value)
+
+
 def test_file_of_another_program_is_told_apart(file: Path):
     save_file(load_file(file), file)
     with pytest.raises(CheckpointError, match="has no header of this package"):

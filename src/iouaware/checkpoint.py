@@ -105,7 +105,8 @@ def read_model(path: Path) -> tuple[Detector, ModelInfo]:
         path: a model file or a run folder.
 
     Raises:
-        CheckpointError: no model there, damaged, or its settings do not fit this version.
+        CheckpointError: no model there, damaged, its settings do not fit this version, or its
+            weights are no numbers.
     """
     file = find_model_file(path)
     info = read_model_info(file)
@@ -120,6 +121,12 @@ def read_model(path: Path) -> tuple[Detector, ModelInfo]:
         raise CheckpointError(
             f"{file}: its settings and weights do not fit this version: {reason}"
         ) from error
+    for name, weights in state.items():
+        if not bool(weights.isfinite().all()):  # it would find nothing, and say nothing
+            raise CheckpointError(
+                f"{file}: weights of {name} are no numbers, expected finite ones; the training "
+                "that wrote them has diverged: train again with a lower --train.lr"
+            )
     return detector.eval(), info
 
 
