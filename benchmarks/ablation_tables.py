@@ -119,7 +119,14 @@ def alpha_rows(results: Results) -> Iterable[Row]:
         if any(len(line["sweep"]["alphas"]) > 1 for line in group if "sweep" in line):
             gains = [mean_interval(gains_over_alpha_1(group, figure)) for figure in SHOWN]
             count = gains[0].seeds if gains[0] else 0
-            yield data, setting, str(count), *(signed_interval(gain) for gain in gains)
+            proven = sum(line["held_out"]["proven"] for line in group if "held_out" in line)
+            yield (
+                data,
+                setting,
+                str(count),
+                *(signed_interval(gain) for gain in gains),
+                f"{proven} of {count}",
+            )
 
 
 def setting_rows(results: Results) -> Iterable[Row]:
@@ -202,6 +209,7 @@ TABLES = {
         (
             "set", "setting", "seeds",
             *(f"{name} over alpha 1 of the same weights, 95 %" for name in SHOWN),
+            "runs that prove a gain",
         ),
         alpha_rows,
     ),

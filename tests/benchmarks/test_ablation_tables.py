@@ -79,6 +79,17 @@ def test_gain_over_alpha_1_of_the_same_weights() -> None:
     assert gains_over_alpha_1(lines, "AP90") == pytest.approx([0.02])
 
 
+def test_runs_that_prove_a_gain_are_counted() -> None:
+    lines = [
+        line("iou-aware", 0, 0.6, held_out={"proven": True}),
+        line("iou-aware", 1, 0.6, held_out={"proven": False}),
+        line("iou-aware", 2, None, status="diverged"),
+    ]
+    table = render_table("ablation-alpha", {"ablation": {"lines": lines}}).splitlines()
+    assert table[2].startswith("| cells | iou-aware | 2 | +2.0 [+2.0, +2.0] |")
+    assert table[2].endswith("| 1 of 2 |")
+
+
 def test_a_mean_leaves_out_what_does_not_exist() -> None:
     lines: list[dict[str, Any]] = [
         {"a": {"b": 1.0}},
