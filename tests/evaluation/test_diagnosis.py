@@ -96,7 +96,7 @@ def test_p30_pictures_without_objects_or_candidates_are_passed_over() -> None:
 
 
 def test_p30_few_of_many_objects_found() -> None:
-    def found_of(classes: list[int]) -> str:
+    def found_of(classes: list[int]):
         grid = [[40 * n, 0, 40 * n + 30, 30] for n in range(10)]
         boxes = [[*box[:1], 50 * row, box[2], 50 * row + 30] for row in range(2) for box in grid]
         found = make_candidates(boxes[: len(classes)], classes, [0.9] * len(classes), None)

@@ -230,7 +230,7 @@ def test_limits_of_the_settings_are_noted() -> None:
     dataset = make_dataset([[BOX, AWAY], [BOX]], [[0, 0], [0]])
     found = [make_candidates([BOX], [0], [0.5], None)] * 2
 
-    def notes(**changed: object) -> dict[str, str]:
+    def notes(**changed: object):
         settings = InferenceConfig.model_validate(changed)
         return evaluate_candidates(dataset, found, 1.0, settings)["notes"]
 

@@ -205,7 +205,7 @@ def test_of_equal_alphas_the_one_nearer_to_one_is_chosen(informative) -> None:
 def test_nothing_to_judge_has_every_key() -> None:
     dataset, candidates = random_candidates(0, images=4, empty=4)
     judged = sweep_alphas(dataset, candidates, InferenceConfig(), (1.0, 0.5))
-    nothing = {
+    nothing: dict[str, object] = {
         "alpha": 1.0,
         "gain": None,
         "gains": dict.fromkeys(("AP", "AP50", "AP75", "AP80", "AP90")),

@@ -196,3 +196,17 @@ def test_p50_learnt_is_from_one_tenth_on() -> None:
     assert learnt_little(judged(0.09)) == "rank correlation 0.09"
     assert learnt_little(judged(None)) is None
     assert learnt_little({}) is None
+
+
+def test_half_precision_does_not_overflow_in_a_correlation() -> None:
+    # the deviations are 500, their squares 250,000: float16 ends at 65,504
+    half, plain = np.array([0, 1000], np.float16), np.array([0.25, 0.5])
+    for first, second in ((half, plain), (plain, half)):
+        assert correlate(first, second)["pearson"] == pytest.approx(1)
+
+
+def test_rounding_leaves_a_correlation_within_one() -> None:
+    # worked out plainly they come to 1.0000000000000002 and -1.0000000000000002
+    column = np.array([0, 1, 1.5])
+    assert correlate(column, 0.1 * column)["pearson"] == 1
+    assert correlate(column, -0.1 * column)["pearson"] == -1

@@ -85,4 +85,6 @@ def test_no_share_without_all_three(figures: tuple[float | None, float | None, f
 
 def test_a_gap_of_one_point_is_wide_enough() -> None:
     # 0.005 of a gap of 0.01
-    assert share_of_gap(0.005, 0.0, 0.01) == (pytest.approx(0.5), "")
+    share, reason = share_of_gap(0.005, 0.0, 0.01)
+    assert share == pytest.approx(0.5)
+    assert reason == ""
