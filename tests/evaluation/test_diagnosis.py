@@ -96,15 +96,16 @@ def test_p30_pictures_without_objects_or_candidates_are_passed_over() -> None:
 
 
 def test_p30_few_of_many_objects_found() -> None:
-    def found_of(classes: list[int]):
+    def found_of(classes: list[int], rows: int = 2):
         grid = [[40 * n, 0, 40 * n + 30, 30] for n in range(10)]
-        boxes = [[*box[:1], 50 * row, box[2], 50 * row + 30] for row in range(2) for box in grid]
+        boxes = [[*box[:1], 50 * row, box[2], 50 * row + 30] for row in range(rows) for box in grid]
         found = make_candidates(boxes[: len(classes)], classes, [0.9] * len(classes), None)
-        (reason,) = diagnose(found, boxes=boxes, labels=[0] * 20)
+        (reason,) = diagnose(found, boxes=boxes, labels=[0] * 10 * rows)
         return reason
 
     # one of 20 found in its class is 5 %, enough; four touched are a fifth and speak of classes
     assert found_of([0]).startswith("1 of 20 objects have a candidate of their class on them")
+    assert found_of([0], rows=3).startswith("only 1 of 30 objects have a candidate on them")
     assert found_of([1] * 4).startswith("4 of 20 objects have a candidate on them (IoU 0.5), but")
     assert found_of([1] * 3).startswith("only 3 of 20 objects have a candidate on them")
 
@@ -117,3 +118,14 @@ def test_p30_without_ap_the_data_are_to_blame() -> None:
     assert explain_missing([[], []], [[], []]) == [
         "the split val of nowhere has 2 pictures and no box: check where its labels lie"
     ]
+
+
+def test_p30_objects_are_counted_once_in_all_pictures() -> None:
+    dataset = make_dataset([BOXES[:1], BOXES[1:]], [[0], [0]])
+    for label, start in (
+        (0, "2 of 2 objects have a candidate of their class on them"),
+        (1, "2 of 2 objects have a candidate on them (IoU 0.5), but only 0 one"),
+    ):
+        found = [make_candidates([box] * 3, [label] * 3, [0.9] * 3, None) for box in BOXES]
+        (reason,) = explain(ZERO, dataset, found, SETTINGS)
+        assert reason.startswith(start)

@@ -88,3 +88,8 @@ def test_a_gap_of_one_point_is_wide_enough() -> None:
     share, reason = share_of_gap(0.005, 0.0, 0.01)
     assert share == pytest.approx(0.5)
     assert reason == ""
+
+
+def test_an_oracle_below_the_baseline_is_told_in_points() -> None:
+    _, reason = share_of_gap(0.3, 0.4, 0.2)
+    assert reason == "the gap to the localisation oracle is -20.0 AP, under 1 AP"
