@@ -173,7 +173,7 @@ def test_encode_by_hand():
     np.testing.assert_allclose(decode_boxes(expected[None] / STDS, anchor, STDS), box, rtol=1e-6)
 
 
-@pytest.mark.parametrize("stds", [(1.0, 1.0, 1.0, 1.0), STDS])
+@pytest.mark.parametrize("stds", [(1.0, 1.0, 1.0, 1.0), STDS, (0.1, 0.3, 0.2, 0.5)])
 def test_encode_and_decode_equal_torchvision(stds: tuple[float, float, float, float]):
     boxes, anchors = draw_boxes(50, 6), draw_boxes(50, 7)
     coder = BoxCoder(tuple(1 / value for value in stds))
