@@ -1,9 +1,10 @@
 """Run the tests against every mutant that mutmut made of the package's core.
 
 Command: ``make mutate``: mutmut writes the mutants and which tests reach which function, then this.
-``python scripts/mutate.py [MODULE ...]`` narrows it: ``boxes evaluation.matches``. Appends a line a
-mutant to ``mutants/results.jsonl``, prints survivors and a table. The same command goes on where it
-was stopped: mutants of changed functions and those that survived are tried again.
+``python scripts/mutate.py [MODULE ...] [--every N]`` narrows it, to ``boxes evaluation.matches`` or
+to one mutant of N. Appends a line a mutant to ``mutants/results.jsonl``, prints survivors and a
+table. The same command goes on where it was stopped: mutants of changed functions and those that
+survived are tried again.
 
 mutmut's own runner collects the tests anew for every mutant, which takes seconds where torch is
 loaded. Here one process collects them once and then forks a child for each mutant, which runs the
@@ -12,6 +13,7 @@ tests that reach it, the quickest first, until one fails.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -33,12 +35,17 @@ ACTIVE = "MUTANT_UNDER_TEST"
 CAUGHT = ("killed", "out of time")
 
 
-def main(modules: Sequence[str]) -> int:
+def main() -> int:
     """Work off the mutants of some modules, or of all; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("modules", nargs="*", metavar="MODULE")
+    parser.add_argument("--every", type=int, default=1, metavar="N")
+    args = parser.parse_args()
     os.environ[ACTIVE] = ""
     os.chdir(MUTANTS)
     sys.path.insert(0, str(MUTANTS / "src"))
-    names = [name for name in read_names() if not modules or module_of(name) in modules]
+    names = [n for n in read_names() if not args.modules or module_of(n) in args.modules]
+    names = names[:: args.every]
     hashes = read_stats()["function_hashes"]
     known = read_results(hashes)
     left = [name for name in names if known.get(name) not in CAUGHT]
@@ -177,4 +184,4 @@ def fails(test: pytest.Item, following: pytest.Item) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from tests.evaluation.drawing import judge, make_candidates, make_dataset, random_scene
 
 from iouaware.config import InferenceConfig
-from iouaware.evaluation.coco_backend import accumulate_with_fallback
+from iouaware.evaluation.coco_backend import accumulate, accumulate_with_fallback
 from iouaware.evaluation.coco_metrics import CocoEvaluator
 from iouaware.evaluation.detection_table import build_table
 
@@ -101,6 +102,24 @@ def test_p32_equals_pycocotools(seed: int) -> None:
         expected = values[values > -1].mean() if (values > -1).any() else None
         assert ap == (None if expected is None else pytest.approx(expected, abs=1e-6))
     assert 0.05 < reference.stats[0] < 0.9  # the scene is neither trivial nor hopeless
+
+
+@pytest.mark.parametrize("backend", [accumulate, accumulate_with_fallback])
+def test_size_goes_by_the_area_of_the_file(backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iouaware.evaluation.coco_metrics.accumulate", backend)
+    # a box of 40 x 40 px is medium; the mask in it, of 900 px, is small (under 32 x 32)
+    boxes = [[[10, 10, 50, 50]]]
+    dataset = replace(make_dataset(boxes, [[0]]), areas=np.array([900], np.float32))
+    metrics = CocoEvaluator(dataset).evaluate(table(boxes, [[0]], [[0.9]]))
+    assert (metrics.APs, metrics.APm) == (pytest.approx(1), None)
+
+
+def test_tables_have_the_types_of_the_metrics() -> None:
+    for parts in ([], [([[0.0, 0, 5, 5]], [1], [0.5])]):
+        made = build_table(parts)
+        types = [column.dtype for column in made]
+        assert types == [np.int64, np.float32, np.int64, np.float32]
+        assert made.boxes.shape == (len(parts), 4)
 
 
 def test_fallback_gives_the_same_arrays() -> None:
