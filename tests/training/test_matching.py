@@ -110,6 +110,7 @@ def test_p27_anchors_on_a_crowd_are_neither_object_nor_background() -> None:
     found = match_anchors(anchors, boxes, ignored)
     assert found.positive.tolist() == [True, False, False, False]
     assert found.ignored.tolist() == [False, True, True, False]
+    assert match_anchors(anchors[1:], boxes, ignored).ignored.tolist() == [True, True, False]
 
 
 def test_matched_index_counts_ignored_boxes_too() -> None:
@@ -123,3 +124,5 @@ def test_p03_an_image_without_objects_is_all_background() -> None:
     found = match_anchors(anchors, torch.zeros(0, 4), NONE_IGNORED)
     assert not found.positive.any()
     assert not found.ignored.any()
+    types = (torch.int64, torch.bool, torch.bool)
+    assert (found.matched_index.dtype, found.positive.dtype, found.ignored.dtype) == types
