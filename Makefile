@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 OLDEST := .venv-oldest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format lint test test-slow test-oldest check bench fuzz build clean
+.PHONY: help setup demo format lint test test-slow test-oldest check bench fuzz mutate build clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -57,8 +57,15 @@ fuzz: setup ## look for files that bring a reader down (half an hour; installs a
 	for target in coco voc yolo-labels yolo-yaml config yaml pictures weights header info exported \
 	  results candidates; do $(BIN)/python scripts/fuzz.py $$target || exit 1; done
 
+# mutmut is asked for one mutant, so that it writes all of them and which tests reach what
+mutate: export OMP_NUM_THREADS = 1
+mutate: setup ## change the core in some thousand places and see the tests fail (an hour; installs mutmut)
+	$(BIN)/python -m pip install -q "mutmut>=3.8,<4"
+	PATH=$(BIN):$$PATH PYTHONPATH=src $(BIN)/mutmut run --max-children 1 'iouaware.inference.scoring.x_check_alpha__mutmut_1'
+	$(BIN)/python scripts/mutate.py
+
 build: setup ## wheel and source archive in dist
 	$(BIN)/python -m build --no-isolation
 
 clean: ## remove what the targets above made, runs excepted
-	rm -rf $(VENV) $(OLDEST) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) mutants dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -51,6 +51,17 @@ def test_iou_by_hand():
     np.testing.assert_allclose(paired_iou(np.repeat(first, 5, axis=0), second), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("library", [np.array, torch.tensor])
+def test_boxes_smaller_than_a_pixel_by_hand(library):
+    first = library([[0.0, 0.0, 0.5, 0.5]])
+    second = library([[0.0, 0.0, 0.25, 0.5], [0.0, 0.0, 0.0, 0.5]])  # the second has no area
+    assert pairwise_iou(first, second).tolist() == [[0.5, 0.0]]
+    assert paired_iou(first, second[:1]).tolist() == [0.5]
+    assert pairwise_coverage(first, second).tolist() == [[0.5, 0.0]]
+    assert paired_coverage(first, second[:1]).tolist() == [0.5]
+    assert pairwise_coverage(second, first).tolist() == [[1.0], [0.0]]
+
+
 def test_paired_coverage_by_hand():
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [3, 3, 3, 9]], np.float64)
     regions = np.array([[5, 0, 99, 99], [20, 20, 30, 30], [0, 0, 9, 9]], np.float64)
@@ -162,7 +173,7 @@ def test_encode_by_hand():
     np.testing.assert_allclose(decode_boxes(expected[None] / STDS, anchor, STDS), box, rtol=1e-6)
 
 
-@pytest.mark.parametrize("stds", [(1.0, 1.0, 1.0, 1.0), STDS])
+@pytest.mark.parametrize("stds", [(1.0, 1.0, 1.0, 1.0), STDS, (0.1, 0.3, 0.2, 0.5)])
 def test_encode_and_decode_equal_torchvision(stds: tuple[float, float, float, float]):
     boxes, anchors = draw_boxes(50, 6), draw_boxes(50, 7)
     coder = BoxCoder(tuple(1 / value for value in stds))

@@ -36,10 +36,9 @@ def pairwise_iou(first: Array, second: Array) -> Array:
 
     Two boxes without area have IoU 0, not 0/0.
     """
-    xp = array_namespace(first, second)
     overlap = pairwise_intersection(first, second)
     union = box_area(first)[:, None] + box_area(second)[None, :] - overlap
-    return xp.where(union > 0, overlap / xp.where(union > 0, union, xp.ones_like(union)), 0.0)
+    return _share(overlap, union)
 
 
 def paired_intersection(first: Array, second: Array) -> Array:
@@ -53,26 +52,25 @@ def paired_intersection(first: Array, second: Array) -> Array:
 
 def paired_iou(first: Array, second: Array) -> Array:
     """Return the IoU of each box with its partner, [M, 4], [M, 4] -> [M]; differentiable."""
-    xp = array_namespace(first, second)
     overlap = paired_intersection(first, second)
-    union = box_area(first) + box_area(second) - overlap
-    return xp.where(union > 0, overlap / xp.where(union > 0, union, xp.ones_like(union)), 0.0)
+    return _share(overlap, box_area(first) + box_area(second) - overlap)
 
 
 def pairwise_coverage(boxes: Array, regions: Array) -> Array:
     """Return the share of each box that lies in each region, [N, 4], [M, 4] -> [N, M]."""
-    xp = array_namespace(boxes, regions)
-    area = box_area(boxes)[:, None]
-    covered = pairwise_intersection(boxes, regions)
-    return xp.where(area > 0, covered / xp.where(area > 0, area, xp.ones_like(area)), 0.0)
+    return _share(pairwise_intersection(boxes, regions), box_area(boxes)[:, None])
 
 
 def paired_coverage(boxes: Array, regions: Array) -> Array:
     """Return the share of each box that lies in its region, [M, 4], [M, 4] -> [M]."""
-    xp = array_namespace(boxes, regions)
-    area = box_area(boxes)
-    covered = paired_intersection(boxes, regions)
-    return xp.where(area > 0, covered / xp.where(area > 0, area, xp.ones_like(area)), 0.0)
+    return _share(paired_intersection(boxes, regions), box_area(boxes))
+
+
+def _share(part: Array, whole: Array) -> Array:
+    """Return part / whole, and 0 where there is no whole, whose gradient is no NaN either."""
+    xp = array_namespace(part, whole)
+    divisor = xp.where(whole > 0, whole, xp.ones_like(whole))
+    return xp.where(whole > 0, part / divisor, 0.0)
 
 
 def clip_boxes(boxes: Array, image_hw: tuple[int, int]) -> Array:

@@ -89,3 +89,18 @@ def test_wrong_calls_are_refused() -> None:
         sweep_candidates(dataset, candidates, SETTINGS, alphas=(0.5,))
     with pytest.raises(ValueError, match="candidates of 4 pictures, expected 5"):
         sweep_candidates(dataset, candidates[:-1], SETTINGS)
+
+
+def test_metrics_of_an_alpha_are_computed_once() -> None:
+    dataset, candidates = random_candidates(5, images=4)
+    first, second = sweep_alphas(dataset, candidates, SETTINGS, (1.0, 0.5))
+    assert (first.alpha, second.alpha) == (1.0, 0.5)
+    assert first.metrics is first.metrics
+    assert len(first.table.scores) == len(first.matches.scores)
+
+
+def test_one_picture_without_a_predicted_iou_keeps_all_at_alpha_one() -> None:
+    dataset, candidates = random_candidates(3, images=3)
+    mixed = [candidates[0], replace(candidates[1], predicted_iou=None), candidates[2]]
+    assert [judgement.alpha for judgement in sweep_alphas(dataset, mixed, SETTINGS)] == [1.0]
+    assert len(sweep_alphas(dataset, candidates, SETTINGS)) == len(ALPHAS)

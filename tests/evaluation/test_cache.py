@@ -16,7 +16,7 @@ from iouaware.structures import Frame
 def test_what_is_saved_comes_back(tmp_path: Path, with_iou: bool) -> None:
     _, found = random_candidates(0, images=4)
     found.append(make_candidates([], [], [], []))
-    found[1] = replace(found[1], frame=Frame((300, 500), (192, 320), (320, 320)))
+    found[1] = replace(found[1], frame=Frame((300, 500), (192, 320), (224, 352)))
     if not with_iou:
         found = [replace(one, predicted_iou=None) for one in found]
     save_candidates(tmp_path / "candidates-val.npz", found)
@@ -40,7 +40,7 @@ def test_no_pictures(tmp_path: Path) -> None:
 
 def test_broken_file_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "candidates-val.npz"
-    with pytest.raises(CheckpointError, match=r"candidates-val\.npz: no file of candidates"):
+    with pytest.raises(CheckpointError, match=r"val\.npz: no file of candidates \(.*No such file"):
         load_candidates(path)
     path.write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(CheckpointError, match="evaluate again"):
@@ -58,3 +58,50 @@ def test_mixed_pictures_are_refused(tmp_path: Path) -> None:
     mixed = [found[0], replace(found[1], predicted_iou=None)]
     with pytest.raises(ValueError, match="1 of 2 pictures have a predicted IoU"):
         save_candidates(tmp_path / "mixed.npz", mixed)
+
+
+def test_the_folder_is_made_and_an_older_file_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "some" / "where" / "candidates-val.npz"
+    _, found = random_candidates(0, images=2)
+    save_candidates(path, found)
+    save_candidates(path, found[:1])
+    assert len(load_candidates(path)) == 1
+
+
+def test_a_write_that_fails_leaves_the_older_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "candidates-val.npz"
+    _, found = random_candidates(0, images=2)
+    save_candidates(path, found)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_candidates(path, found[:1])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["candidates-val.npz"]
+    assert len(load_candidates(path)) == 2
+
+
+def test_columns_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "candidates-val.npz"
+    save_candidates(path, random_candidates(0, images=2)[1])
+    with np.load(path) as file:
+        columns = dict(file)
+    # three counts, two frames
+    np.savez(path, **{**columns, "counts": np.array([1, 1, 1])})
+    with pytest.raises(CheckpointError, match="evaluate again"):
+        load_candidates(path)
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    path = tmp_path / "candidates-val.npz"
+    save_candidates(path, random_candidates(0, images=2)[1])
+    with np.load(path) as file:
+        columns = dict(file)
+    # all fits, but one column holds Python objects
+    np.savez(path, **{**columns, "labels": columns["labels"].astype(object)})
+    with pytest.raises(CheckpointError, match="evaluate again"):
+        load_candidates(path)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from tests.evaluation.drawing import judge, make_candidates, make_dataset, random_scene
 
 from iouaware.config import InferenceConfig
-from iouaware.evaluation.coco_backend import accumulate_with_fallback
+from iouaware.evaluation.coco_backend import accumulate, accumulate_with_fallback
 from iouaware.evaluation.coco_metrics import CocoEvaluator
 from iouaware.evaluation.detection_table import build_table
 
@@ -102,6 +104,25 @@ def test_p32_equals_pycocotools(seed: int) -> None:
     assert 0.05 < reference.stats[0] < 0.9  # the scene is neither trivial nor hopeless
 
 
+@pytest.mark.parametrize("backend", [accumulate, accumulate_with_fallback])
+def test_size_goes_by_the_area_of_the_file(backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iouaware.evaluation.coco_metrics.accumulate", backend)
+    # a box of 40 x 40 px is medium; the mask in it, of 900 px, is small (under 32 x 32)
+    boxes = [[[10, 10, 50, 50]]]
+    dataset = replace(make_dataset(boxes, [[0]]), areas=np.array([900], np.float32))
+    metrics = CocoEvaluator(dataset).evaluate(table(boxes, [[0]], [[0.9]]))
+    assert metrics.APs == pytest.approx(1)
+    assert metrics.APm is None
+
+
+def test_tables_have_the_types_of_the_metrics() -> None:
+    one = table([[[0.0, 0, 5, 5]]], [[1]], [[0.5]])
+    for count, made in enumerate((build_table([]), one)):
+        types = [column.dtype for column in made]
+        assert types == [np.int64, np.float32, np.int64, np.float32]
+        assert made.boxes.shape == (count, 4)
+
+
 def test_fallback_gives_the_same_arrays() -> None:
     dataset, found = random_scene(9)
     evaluator = CocoEvaluator(dataset)
@@ -191,3 +212,88 @@ def test_wrong_calls_are_refused() -> None:
         evaluator.evaluate(table([[[0, 0, 9, 9]]], [[0]], [[np.nan]]))
     with pytest.raises(ValueError, match="candidates of 2 pictures, expected 1"):
         evaluator.evaluate_candidates([make_candidates([], [], [], [])] * 2, 1.0, SETTINGS)
+
+
+def test_tables_that_reach_too_far_are_refused() -> None:
+    evaluator = CocoEvaluator(make_dataset([[[0, 0, 9, 9]]] * 2, [[0]] * 2))
+    box = [[0, 0, 9, 9]]
+    with pytest.raises(ValueError, match="image_index reaches from 0 to 2, expected 0 to 1"):
+        evaluator.evaluate(table([box] * 3, [[0]] * 3, [[0.9]] * 3))
+    with pytest.raises(ValueError, match="labels reaches from -1 to 2, expected 0 to 2"):
+        evaluator.evaluate(table([box] * 2, [[-1], [2]], [[0.9]] * 2))
+    with pytest.raises(ValueError, match="no finite number"):
+        evaluator.evaluate(table([[[0, 0, np.inf, 9]]], [[0]], [[0.9]]))
+    # the outermost that exist pass: one bolt of two is found, and no washer is there to be missed
+    last = evaluator.evaluate(table([box] * 2, [[0], [2]], [[0.9]] * 2))
+    assert pytest.approx(51 / 101) == last.AP
+
+
+def test_recall_by_class_and_size_by_hand() -> None:
+    # bolts: a small one found, a large one missed; the nut, of medium size, is found at IoU 0.64,
+    # which is three of the ten IoUs
+    boxes = [[[0, 0, 20, 20], [100, 100, 300, 300], [20, 320, 70, 370]]]
+    found = table([[[0, 0, 20, 20], [20, 320, 60, 360]]], [[0, 1]], [[0.9, 0.8]])
+    metrics = CocoEvaluator(make_dataset(boxes, [[0, 0, 1]])).evaluate(found)
+    assert metrics.AR_per_class == {
+        "bolt": pytest.approx(0.5),
+        "nut": pytest.approx(0.3),
+        "washer": None,
+    }
+    assert (metrics.ARs, metrics.ARm, metrics.ARl) == pytest.approx((1, 0.3, 0))
+    assert metrics.AR[100] == pytest.approx((0.5 + 0.3) / 2)
+    figures = metrics.to_dict()
+    assert (figures["ARs"], figures["ARm"], figures["ARl"]) == pytest.approx((1, 0.3, 0))
+    assert figures["AR_per_class"] == metrics.AR_per_class
+    assert figures["AP_per_class"] == metrics.AP_per_class
+    assert figures["AP_per_iou"] == metrics.AP_per_iou
+
+
+def test_fallback_knows_crowds_other_caps_and_recall() -> None:
+    dataset, found = random_scene(3, crowds=0.3)
+    evaluator = CocoEvaluator(dataset, max_detections=(1, 5))
+    expected = evaluator.evaluate(found)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("iouaware.evaluation.coco_metrics.accumulate", accumulate_with_fallback)
+        fallback = evaluator.evaluate(found)
+    assert fallback.precision.shape == (10, 101, 4, 4, 2)
+    assert np.allclose(fallback.precision, expected.precision, rtol=0, atol=1e-12)
+    assert pytest.approx(expected.AR) == fallback.AR
+    assert fallback.AR_per_class == pytest.approx(expected.AR_per_class)
+    assert (fallback.ARm, fallback.ARl) == pytest.approx((expected.ARm, expected.ARl))
+
+
+def test_without_hotcoco_the_fallback_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, found = random_scene(4)
+    expected = CocoEvaluator(dataset).evaluate(found)
+    monkeypatch.setitem(sys.modules, "hotcoco", None)
+    fallback = CocoEvaluator(dataset).evaluate(found)
+    assert np.allclose(fallback.precision, expected.precision, rtol=0, atol=1e-12)
+
+
+def test_truth_in_the_terms_of_coco() -> None:
+    dataset = make_dataset([[], [[10, 20, 40, 60]]], [[], [2]], [[], [True]])
+    truth = CocoEvaluator(dataset).truth
+    assert truth.images() == [{"id": n, "width": 400, "height": 400} for n in (1, 2)]
+    assert truth.categories() == [
+        {"id": 1, "name": "bolt"},
+        {"id": 2, "name": "nut"},
+        {"id": 3, "name": "washer"},
+    ]
+    assert truth.boxes_xywh.tolist() == [[10, 20, 30, 40]]
+    assert (truth.image_ids.tolist(), truth.category_ids.tolist()) == ([2], [3])
+    assert (truth.areas.tolist(), truth.crowd.tolist()) == ([1200], [True])
+
+
+def test_p30_reasons_by_their_words() -> None:
+    nothing = table([[]], [[]], [[]])
+    empty = CocoEvaluator(make_dataset([[]], [[]])).evaluate(nothing).notes
+    names = ["AP", "AP50", "AP75", "AP80", "AP90", "AP_per_iou", "AR1", "AR10", "AR100"]
+    assert {empty[name] for name in names} == {"no object in this split"}
+    assert (
+        empty["APm"]
+        == empty["ARm"]
+        == ("no medium object (area from 32 x 32 to 96 x 96 px) in this split")
+    )
+    assert empty["APl"] == empty["ARl"] == "no large object (area over 96 x 96 px) in this split"
+    assert empty["AR_per_class.bolt"] == "no object of this class in this split"
+    assert len(empty) == len(names) + 2 * 3 + 2 * 3

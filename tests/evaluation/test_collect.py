@@ -68,3 +68,24 @@ def test_what_was_collected_can_be_evaluated(tiny_dataset: Dataset) -> None:
 
 def test_no_pictures(tiny_dataset: Dataset) -> None:
     assert collect_candidates(Blocks(), tiny_dataset.subset([]), 64, FILL) == []
+
+
+def test_canvases_have_the_size_and_the_padding_asked_for(mixed: Dataset) -> None:
+    backend = Blocks()
+    # 64 x 96 on a square of 96: a third is padding of (1 + 2 + 3) / 3 = 2
+    found = collect_candidates(backend, mixed, 96, FILL)
+    assert backend.sizes == [8]
+    seen = [float(one.class_scores[0]) * 255 for one in found]
+    assert seen == pytest.approx([(2 * (20 * n + 10) + 2) / 3 for n in range(8)], abs=1)
+    assert {one.frame.canvas_hw for one in found} == {(96, 96)}
+
+
+def test_progress_counts_every_picture(mixed: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    collect_candidates(Blocks(), mixed, 64, FILL, batch_size=3)
+    assert capsys.readouterr().err == ""
+    found = collect_candidates(Blocks(), mixed, 64, FILL, batch_size=3, progress=True)
+    assert len(found) == 8
+    told = capsys.readouterr().err
+    assert "evaluate:" in told
+    assert "0/8" in told
+    assert "picture" in told

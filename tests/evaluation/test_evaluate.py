@@ -156,3 +156,132 @@ def test_json_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         write_json(path, {"AP": float("nan")})
     assert json.loads(path.read_text("utf-8"))["AP"] == 0.5
     assert [entry.name for entry in path.parent.iterdir()] == ["evaluation.json"]
+
+
+BOX, AWAY = [0, 0, 100, 100], [300, 300, 350, 350]
+
+
+def test_json_is_indented_and_keeps_its_letters(tmp_path: Path) -> None:
+    write_json(tmp_path / "sweep.json", {"AP": 0.5, "name": "Größe"})
+    expected = '{\n "AP": 0.5,\n "name": "Größe"\n}\n'
+    assert (tmp_path / "sweep.json").read_text("utf-8") == expected
+
+
+def test_evaluation_says_what_it_was_made_of(scene) -> None:
+    dataset, candidates = scene
+    evaluation = evaluate_candidates(dataset, candidates, 0.5, SETTINGS)
+    assert evaluation["data"] == "nowhere"
+    assert evaluation["objects"] == len(dataset.boxes)
+    assert "alpha" not in evaluation["notes"]
+    predicted = evaluation["correlation_matched"]["predicted_iou"]["spearman"]
+    assert predicted > 0.7  # noise of 0.05 on the true IoU
+    assert evaluation["correlation_own_class"]["spearman"] > 0.5
+    assert set(evaluation["iou_bias"]) == {"all", "own_class", "matched"}
+
+
+def test_nothing_right_leaves_no_operating_point() -> None:
+    dataset = make_dataset([[BOX], []], [[0], []])
+    wrong = [make_candidates([AWAY], [0], [0.5], [0.5]), make_candidates([], [], [], [])]
+    evaluation = evaluate_candidates(dataset, wrong, 0.5, SETTINGS)
+    names = ("score_threshold", "precision", "recall", "f1")
+    assert evaluation["operating_point"] == dict.fromkeys(names)
+    assert evaluation["false_alarms_per_empty_image"] is None
+    said = evaluation["notes"]
+    assert said["operating_point"] == "no detection is right at IoU 0.5, so no threshold is best"
+    assert said["false_alarms_per_empty_image"] == "there is no display threshold"
+    sweep = sweep_candidates(dataset, wrong, SETTINGS, alphas=(1.0, 0.5))
+    assert sweep["operating_points"] == {"1.0": None, "0.5": None}
+    assert sweep["score_thresholds"] == {}
+
+
+def test_a_threshold_that_keeps_nothing_is_said() -> None:
+    dataset = make_dataset([[BOX]], [[0]])
+    found = [make_candidates([BOX], [0], [0.5], [0.5])]
+    evaluation = evaluate_candidates(dataset, found, 1.0, SETTINGS, {"1.0": 0.75})
+    assert evaluation["operating_point"] == {
+        "score_threshold": 0.75,
+        "precision": None,
+        "recall": 0,
+        "f1": 0,
+    }
+    said = evaluation["notes"]
+    assert said["operating_point.precision"] == "no detection reaches the score threshold"
+    reason = "no picture without objects in this split"
+    assert said["false_alarms_per_empty_image"] == reason
+    kept = evaluate_candidates(dataset, found, 1.0, SETTINGS, {"1.0": 0.5})
+    assert kept["operating_point"]["precision"] == 1
+    assert "operating_point.precision" not in kept["notes"]
+
+
+def test_operating_point_is_that_of_best_f1() -> None:
+    # 0.75 is right, 0.25 an alarm on the empty picture: the threshold lies halfway
+    dataset = make_dataset([[BOX], []], [[0], []])
+    found = [make_candidates([BOX], [0], [0.75], None), make_candidates([AWAY], [0], [0.25], None)]
+    evaluation = evaluate_candidates(dataset, found, 1.0, SETTINGS)
+    point = {"score_threshold": 0.5, "precision": 1, "recall": 1, "f1": 1}
+    assert evaluation["operating_point"] == point
+    assert evaluation["false_alarms_per_empty_image"] == 0
+    sweep = sweep_candidates(dataset, found, SETTINGS)
+    assert sweep["operating_points"] == {"1.0": {**point, "false_alarms_per_empty_image": 0}}
+    assert sweep["score_thresholds"] == {"1.0": 0.5}
+
+
+def test_limits_of_the_settings_are_noted() -> None:
+    dataset = make_dataset([[BOX, AWAY], [BOX]], [[0, 0], [0]])
+    found = [make_candidates([BOX], [0], [0.5], None)] * 2
+
+    def notes(**changed: object):
+        settings = InferenceConfig.model_validate(changed)
+        return evaluate_candidates(dataset, found, 1.0, settings)["notes"]
+
+    assert notes(max_detections=1)["max_detections"] == (
+        "1 pictures have more than 1 objects, but no more detections than that are kept: AP and "
+        "recall cannot reach 1"
+    )
+    plain = notes(max_detections=2)
+    assert "max_detections" not in plain
+    assert "postprocess" not in plain
+    assert notes(postprocess="paper")["postprocess"] == (
+        "figures are of the standard order (floor on p, fusion, NMS), which every alpha shares"
+    )
+
+
+def test_share_of_gap_needs_alpha_one_half(scene) -> None:
+    dataset, candidates = scene
+    without = sweep_candidates(dataset, candidates, SETTINGS, alphas=(1.0, 0.7))
+    assert without["oracle"]["share_of_gap"] is None
+    assert without["oracle"]["notes"] == {"share_of_gap": "alpha 0.5 was not judged"}
+    assert "alphas" not in without["notes"]
+    judged = sweep_candidates(dataset, candidates, SETTINGS, alphas=(1.0, 0.5))
+    evaluation = evaluate_candidates(dataset, candidates, 0.5, SETTINGS)
+    assert judged["oracle"] == evaluation["oracle"]
+    assert "notes" not in judged["oracle"]
+    bare = [replace(found, predicted_iou=None) for found in candidates]
+    branchless = sweep_candidates(dataset, bare, SETTINGS)
+    reason = "the model has no trained IoU branch, so alpha stays at 1"
+    assert branchless["oracle"]["notes"] == {"share_of_gap": reason}
+    assert branchless["notes"]["alphas"] == reason
+    assert "alphas" not in sweep_candidates(dataset, bare, SETTINGS, alphas=(1.0,))["notes"]
+
+
+def test_sweep_chooses_by_the_figure_asked_for(scene) -> None:
+    dataset, candidates = scene
+    sweep = sweep_candidates(dataset, candidates, SETTINGS, "AP75", True, (1.0, 0.5))
+    assert (sweep["optimize"], sweep["held_out"]["figure"]) == ("AP75", "AP75")
+    assert sweep["per_class"]["bolt"]["held_out"]["figure"] == "AP75"
+    assert sweep["formula"] == "S = p^alpha * IoU^(1-alpha)"
+    for row, alpha in enumerate((1.0, 0.5)):
+        by_class = evaluate_candidates(dataset, candidates, alpha, SETTINGS)["AP_per_class"]
+        assert {k: part["AP"][row] for k, part in sweep["per_class"].items()} == by_class
+    assert "per_class" not in sweep_candidates(dataset, candidates, SETTINGS, alphas=(1.0, 0.5))
+    with pytest.raises(ValueError, match=r"alphas are \[\], expected 1 first"):
+        sweep_candidates(dataset, candidates, SETTINGS, alphas=())
+
+
+def test_of_equal_alphas_the_sweep_takes_the_one_nearer_to_one() -> None:
+    dataset = make_dataset([[BOX]], [[0]])
+    found = [make_candidates([BOX], [0], [0.5], [0.5])]  # right at any alpha
+    sweep = sweep_candidates(dataset, found, SETTINGS)
+    assert sweep["best"] == dict.fromkeys(("AP", "AP50", "AP75", "AP80", "AP90"), 1.0)
+    reason = "only 1 pictures, halves need at least 4"
+    assert sweep["notes"]["held_out.gain"] == sweep["notes"]["held_out.ci95"] == reason

@@ -9,6 +9,7 @@ from iouaware.evaluation.alpha_sweep import sweep_alphas
 from iouaware.evaluation.held_out import (
     choose_alpha,
     compute_figure,
+    compute_figures,
     draw_pictures,
     halve_pictures,
     judge_held_out,
@@ -170,3 +171,57 @@ def test_another_figure_may_choose(informative) -> None:
     both = [compute_figure(informative[a], everything, "AP75")[0] for a in (0.5, 1.0)]
     assert result["gain"] == pytest.approx(both[0] - both[1], abs=0.05)
     assert result["gain"] > 0.05
+
+
+def test_draws_are_fixed() -> None:
+    # frozen like the halvings; of the pictures 0, 2 and 3
+    half = np.array([True, False, True, True])
+    drawn = np.array([0, 2, 3])[np.random.RandomState(3).randint(0, 3, 3)]
+    first = draw_pictures(half, 1, seed=3)
+    assert first.dtype == np.int32
+    assert first[0].tolist() == [int((drawn == picture).sum()) for picture in range(4)]
+
+
+def test_figures_of_all_pictures_are_the_evaluators() -> None:
+    dataset, candidates = random_candidates(3, images=12)
+    (judgement,) = sweep_alphas(dataset, candidates, InferenceConfig(), (1.0,))
+    figures = compute_figures(judgement.matches)
+    assert list(figures) == ["AP", "AP50", "AP75", "AP80", "AP90"]
+    for name, value in figures.items():
+        assert value == pytest.approx(getattr(judgement.metrics, name)), name
+    dataset, candidates = random_candidates(3, images=4, empty=4)
+    (judgement,) = sweep_alphas(dataset, candidates, InferenceConfig(), (1.0,))
+    assert set(compute_figures(judgement.matches).values()) == {None}
+
+
+def test_of_equal_alphas_the_one_nearer_to_one_is_chosen(informative) -> None:
+    same = {1.0: informative[1.0], 0.3: informative[0.5], 0.5: informative[0.5]}
+    everything = np.ones(30, np.bool_)
+    assert choose_alpha(same, everything, {1.0: 0.1, 0.3: 0.5, 0.5: 0.5}) == 0.5
+    assert choose_alpha(same, everything, {1.0: 0.1, 0.3: 0.6, 0.5: 0.5}) == 0.3
+    assert choose_alpha(same, everything, {1.0: 0.5, 0.3: 0.5, 0.5: 0.5}) == 1.0
+
+
+def test_nothing_to_judge_has_every_key() -> None:
+    dataset, candidates = random_candidates(0, images=4, empty=4)
+    judged = sweep_alphas(dataset, candidates, InferenceConfig(), (1.0, 0.5))
+    nothing: dict[str, object] = {
+        "alpha": 1.0,
+        "gain": None,
+        "gains": dict.fromkeys(("AP", "AP50", "AP75", "AP80", "AP90")),
+        "ci95": None,
+        "proven": False,
+        "alphas_chosen": [],
+        "halves_judged": 0,
+    }
+    found = judge_held_out({j.alpha: j.matches for j in judged})
+    assert found == {**nothing, "note": "no object in this split"}
+    few = sweep_alphas(dataset.subset([0, 1, 2]), candidates[:3], InferenceConfig(), (1.0, 0.5))
+    found = judge_held_out({j.alpha: j.matches for j in few})
+    assert found == {**nothing, "note": "only 3 pictures, halves need at least 4"}
+
+
+def test_four_pictures_are_enough() -> None:
+    dataset, candidates = random_candidates(0, images=4, empty=0)
+    judged = sweep_alphas(dataset, candidates, InferenceConfig(), (1.0, 0.5))
+    assert judge_held_out({j.alpha: j.matches for j in judged})["halves_judged"] == 40

@@ -131,3 +131,82 @@ def test_p50_a_branch_that_learnt_little_is_told(
     true = [np.array(own, np.float32)]
     _, matched, notes = correlations([found], true, true, 1.0)
     assert learnt_little({"correlation_matched": matched, "notes": notes}) == said
+
+
+def test_two_pairs_are_enough_for_a_correlation() -> None:
+    falling = correlate(np.array([0.25, 0.5]), np.array([4, 2]))
+    assert falling == {"pearson": pytest.approx(-1), "spearman": pytest.approx(-1)}
+    for constant in ([2, 2], [0, 0]):
+        nothing = {"pearson": None, "spearman": None}
+        assert correlate(np.array([0.25, 0.5]), np.array(constant)) == nothing
+        assert correlate(np.array(constant), np.array([0.25, 0.5])) == nothing
+
+
+def test_matching_starts_at_an_iou_of_one_half() -> None:
+    # of its own class 0.5, 0.75 and 0.25: two match, where the predicted IoU falls with the true
+    # one and p grows with it; S at alpha 0 is the predicted IoU
+    found = make_candidates([[0, 0, 9, 9]] * 3, [0] * 3, [0.9, 0.8, 0.7], [0.75, 0.5, 0.25])
+    own = [np.array([0.5, 0.75, 0.25], np.float32)]
+    everything, matched, notes = correlations([found], own, own, 0.0)
+    down = {"pearson": pytest.approx(-1), "spearman": pytest.approx(-1)}
+    assert matched == {"class_score": down, "predicted_iou": down, "score": down}
+    # ranks 2 1 0 and 1 2 0: products of the deviations 0 + 0 + 1, sums of squares 2 and 2
+    assert everything["predicted_iou"]["spearman"] == pytest.approx(0.5)
+    assert everything["score"] == everything["predicted_iou"]
+    assert not notes
+    # 0.75 - 0.5 and 0.5 - 0.75
+    assert iou_bias([found], own, own)["matched"] == 0
+
+
+def test_p50_what_never_varies_is_told_by_its_name() -> None:
+    found = make_candidates([[0, 0, 9, 9]] * 2, [0] * 2, [0.5, 0.5], [0.75, 0.5])
+    same, other = [np.array([0.75, 0.75], np.float32)], [np.array([0.75, 0.25], np.float32)]
+    _, _, notes = correlations([found], same, other, 1.0)
+    assert notes == {
+        "correlation.class_score": "the class score never varies",
+        "correlation.score": "the score never varies",
+        "correlation_matched.class_score": "the class score never varies",
+        "correlation_matched.predicted_iou": "the true IoU never varies",
+        "correlation_matched.score": "the score never varies",
+    }
+    single = make_candidates([[0, 0, 9, 9]], [0], [0.5], [0.75])
+    _, _, notes = correlations([single], [other[0][:1]], [other[0][:1]], 1.0)
+    assert set(notes.values()) == {"only 1 candidates"}
+
+
+def test_p50_without_a_branch_every_figure_is_none_with_its_reason() -> None:
+    found = make_candidates([[0, 0, 9, 9]] * 2, [0, 0], [0.75, 0.5], None)
+    ious = [np.array([0.75, 0.5], np.float32)]
+    everything, matched, notes = correlations([found], ious, ious, 0.5)
+    nothing = {"pearson": None, "spearman": None}
+    assert everything["predicted_iou"] == matched["predicted_iou"] == nothing
+    reason = "the model has no trained IoU branch"
+    assert notes == dict.fromkeys(
+        ("correlation.predicted_iou", "correlation_matched.predicted_iou"), reason
+    )
+    assert own_class_correlation([found], ious) == nothing
+    assert iou_bias([found], ious, ious) == {"all": None, "own_class": None, "matched": None}
+
+
+def test_p50_learnt_is_from_one_tenth_on() -> None:
+    def judged(spearman: float | None) -> dict[str, object]:
+        return {"correlation_matched": {"predicted_iou": {"spearman": spearman}}}
+
+    assert learnt_little(judged(0.1)) is None
+    assert learnt_little(judged(0.09)) == "rank correlation 0.09"
+    assert learnt_little(judged(None)) is None
+    assert learnt_little({}) is None
+
+
+def test_half_precision_does_not_overflow_in_a_correlation() -> None:
+    # the deviations are 500, their squares 250,000: float16 ends at 65,504
+    half, plain = np.array([0, 1000], np.float16), np.array([0.25, 0.5])
+    for first, second in ((half, plain), (plain, half)):
+        assert correlate(first, second)["pearson"] == pytest.approx(1)
+
+
+def test_rounding_leaves_a_correlation_within_one() -> None:
+    # worked out plainly they come to 1.0000000000000002 and -1.0000000000000002
+    column = np.array([0, 1, 1.5])
+    assert correlate(column, 0.1 * column)["pearson"] == 1
+    assert correlate(column, -0.1 * column)["pearson"] == -1

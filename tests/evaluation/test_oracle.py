@@ -69,3 +69,27 @@ def test_share_of_gap() -> None:
     assert share is None
     assert reason == "the gap to the localisation oracle is 0.9 AP, under 1 AP"
     assert share_of_gap(None, None, None)[0] is None
+
+
+def test_an_iou_of_one_half_matches() -> None:
+    # 0.5 and 0.75 match, and the third gets their mean, 0.625
+    given = localisation_ious([np.array([0.5, 0.75], np.float32), np.array([0.25], np.float32)])
+    assert [iou.tolist() for iou in given] == [[0.5, 0.75], [0.625]]
+    assert {iou.dtype for iou in given} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("figures", [(None, 0.4, 0.5), (0.4, None, 0.5), (0.4, 0.4, None)])
+def test_no_share_without_all_three(figures: tuple[float | None, float | None, float | None]):
+    assert share_of_gap(*figures) == (None, "no object in this split")
+
+
+def test_a_gap_of_one_point_is_wide_enough() -> None:
+    # 0.005 of a gap of 0.01
+    share, reason = share_of_gap(0.005, 0.0, 0.01)
+    assert share == pytest.approx(0.5)
+    assert reason == ""
+
+
+def test_an_oracle_below_the_baseline_is_told_in_points() -> None:
+    _, reason = share_of_gap(0.3, 0.4, 0.2)
+    assert reason == "the gap to the localisation oracle is -20.0 AP, under 1 AP"

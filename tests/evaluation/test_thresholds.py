@@ -143,3 +143,74 @@ def test_without_objects_everything_is_null() -> None:
     assert set(notes.values()) == {"no object in this split"}
     assert best_f1(matches) is None
     assert operate_at(matches, 0.5)["recall"] is None
+
+
+def test_all_at_a_given_threshold_by_hand() -> None:
+    matches = match_detections(*scene())
+    # 0.5 is kept itself: 6 detections, 4 of 4 objects; F1 = 2 * 4 / (6 + 4)
+    assert operate_at(matches, 0.5) == {
+        "score_threshold": 0.5,
+        "precision": pytest.approx(4 / 6),
+        "recall": 1,
+        "f1": pytest.approx(0.8),
+    }
+    # 4 kept, 3 right: F1 = 2 * 3 / (4 + 4)
+    assert operate_at(matches, 0.65)["f1"] == pytest.approx(6 / 8)
+
+
+def test_below_the_last_score_lies_nought() -> None:
+    dataset = make_dataset([[BOX]], [[0]])
+    one = (np.array([BOX], np.float32), np.zeros(1, np.int64), np.array([0.5], np.float32))
+    point = best_f1(match_detections(dataset, build_table([one])))
+    assert point is not None
+    # halfway from 0.5 to 0
+    assert point.to_dict() == {"score_threshold": 0.25, "precision": 1, "recall": 1, "f1": 1}
+
+
+def test_a_precision_that_is_just_reached_counts() -> None:
+    # ten pictures, right in all but the one of the lowest score: 9 / 10 at 0.25, 8 / 8 at 0.5
+    dataset = make_dataset([[BOX]] * 10, [[0]] * 10)
+    places = [(BOX, 0.5)] * 8 + [(BOX, 0.25), (AWAY, 0.25)]
+    parts = [
+        (np.array([box], np.float32), np.zeros(1, np.int64), np.array([score], np.float32))
+        for box, score in places
+    ]
+    recalls, thresholds, notes = recall_at_precision(match_detections(dataset, build_table(parts)))
+    assert recalls["0.90"] == {"0.50": 0.9, "0.75": 0.9, "0.90": 0.9}
+    assert thresholds["0.90"] == {"0.50": 0.125, "0.75": 0.125, "0.90": 0.125}
+    assert recalls["0.95"] == {"0.50": 0.8, "0.75": 0.8, "0.90": 0.8}
+    assert thresholds["0.95"] == {"0.50": 0.375, "0.75": 0.375, "0.90": 0.375}
+    assert not notes
+
+
+def test_recall_at_precision_where_some_ious_are_out_of_reach() -> None:
+    # IoU 0.8: right at 0.50 and 0.75, wrong at 0.90
+    dataset = make_dataset([[BOX]], [[0]])
+    loose = (np.array([[0, 0, 80, 100]], np.float32), np.zeros(1, np.int64), np.ones(1, np.float32))
+    recalls, thresholds, notes = recall_at_precision(
+        match_detections(dataset, build_table([loose]))
+    )
+    for asked in ("0.90", "0.95", "0.99"):
+        assert recalls[asked] == {"0.50": 1, "0.75": 1, "0.90": None}
+        assert thresholds[asked] == {"0.50": 0.5, "0.75": 0.5, "0.90": None}
+        told = notes[f"recall_at_precision.{asked}.0.90"]
+        assert told == f"no threshold on S reaches precision {asked} at IoU 0.90"
+    assert len(notes) == 3
+
+
+def test_false_alarms_are_an_average_over_the_empty_pictures() -> None:
+    dataset = make_dataset([[], [BOX], [], [], []], [[], [0], [], [], []])
+    two = (np.array([AWAY, AWAY], np.float32), np.zeros(2, np.int64), np.ones(2, np.float32))
+    none = (np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    # two alarms on four empty pictures; what is found on the full one is none
+    found = build_table([two, two, none, none, none])
+    assert count_false_alarms(dataset, found, 0.5) == 0.5
+
+
+def test_detections_without_any_object_have_precision_nought() -> None:
+    dataset = make_dataset([[]], [[]])
+    one = (np.array([BOX], np.float32), np.zeros(1, np.int64), np.ones(1, np.float32))
+    matches = match_detections(dataset, build_table([one]))
+    nothing = {"recall": None, "f1": None}
+    assert operate_at(matches, 0.5) == {"score_threshold": 0.5, "precision": 0, **nothing}
+    assert operate_at(matches, 2.0) == {"score_threshold": 2.0, "precision": None, **nothing}

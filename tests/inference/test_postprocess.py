@@ -85,3 +85,4 @@ def test_paper_keeps_fused_scores_above_its_own_threshold(settings: InferenceCon
     three = build_candidates(boxes, [0, 0, 0], [0.1, 0.05, 0.04], [0.1, 0.05, 0.04])
     assert select_paper_detections(three, 1.0, settings)[0].tolist() == [0]
     assert select_paper_detections(three, 1.0, settings, score_threshold=0.2)[0].tolist() == []
+    assert select_paper_detections(three, 1.0, settings, min_iou=0.2)[0].tolist() == []

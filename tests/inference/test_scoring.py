@@ -98,6 +98,13 @@ def test_half_precision_is_worked_on_in_float32() -> None:
     assert float(score) == pytest.approx(float(p), rel=1e-6)
 
 
+@pytest.mark.parametrize("types", [("float64", "float32"), ("float32", "float64")])
+def test_the_more_precise_of_two_types_is_kept(types: tuple[str, str]) -> None:
+    p, iou = np.array([0.81]).astype(types[0]), np.array([0.49]).astype(types[1])
+    for alpha in (1.0, 0.5, 0.0):
+        assert fuse_scores(p, iou, alpha).dtype == np.float64
+
+
 def test_empty() -> None:
     assert fuse_scores(np.zeros(0), np.zeros(0), 0.5).shape == (0,)
     assert fuse_scores(np.zeros((0, 3)), np.zeros(0), 0.5).shape == (0, 3)

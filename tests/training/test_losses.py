@@ -66,16 +66,19 @@ def test_class_loss_equals_torchvision_without_the_ignored_anchor() -> None:
     assert losses.positives == 2
 
 
-def test_focal_loss_by_hand() -> None:
-    # one anchor, one class, logit 0: p = 0.5. Background: (1 - 0.25) * 0.5^2 * ln 2
+@pytest.mark.parametrize("gamma", [2.0, 1.0])
+def test_focal_loss_by_hand(gamma: float) -> None:
+    # one anchor, one class, logit 0: p = 0.5. Background: (1 - 0.25) * 0.5^gamma * ln 2
     outputs = HeadOutputs(
         torch.zeros(1, 1, 1), torch.zeros(1, 1, 4), torch.zeros(1, 1), ANCHORS[:1], (1,)
     )
     nothing = matches([False], [0], [False])
+    train = TrainConfig(focal_gamma=gamma)
     losses = compute_losses(
-        outputs, [torch.zeros(0, 4)], [torch.zeros(0, dtype=torch.int64)], [nothing], TRAIN, MODEL
+        outputs, [torch.zeros(0, 4)], [torch.zeros(0, dtype=torch.int64)], [nothing], train, MODEL
     )
-    assert float(losses.class_loss.detach()) == pytest.approx(0.75 * 0.25 * math.log(2))
+    expected = 0.75 * 0.5**gamma * math.log(2)
+    assert float(losses.class_loss.detach()) == pytest.approx(expected)
 
 
 def test_box_loss_by_hand() -> None:
@@ -104,6 +107,25 @@ def test_iou_targets_are_those_of_the_decoded_boxes() -> None:
     expected = box_iou(decoded, BOXES).diagonal()
     torch.testing.assert_close(losses.iou_targets, expected.detach())
     assert not losses.iou_targets.requires_grad
+
+
+def test_predicted_iou_is_that_of_the_positives() -> None:
+    outputs, losses = example()
+    assert outputs.iou_logits is not None
+    expected = outputs.iou_logits[0, [0, 2]].detach().sigmoid()
+    torch.testing.assert_close(losses.predicted_iou, expected)
+    assert not losses.predicted_iou.requires_grad
+
+
+@pytest.mark.parametrize(("geometry", "iou"), [("plain", 1 / 62.5**2), ("torchvision", 0)])
+def test_how_far_a_box_may_shrink_is_the_geometrys(geometry: str, iou: float) -> None:
+    # both sides shrink as far as they may, within a box that is the anchor itself
+    deltas = torch.tensor([[[0.0, 0.0, -1e3, -1e3]]])
+    outputs = HeadOutputs(torch.zeros(1, 1, 3), deltas, torch.zeros(1, 1), ANCHORS[:1], (1,))
+    model = MODEL.model_copy(update={"geometry": geometry})
+    match = matches([True], [0], [False])
+    losses = compute_losses(outputs, [ANCHORS[:1]], [LABELS[:1]], [match], TRAIN, model)
+    assert float(losses.iou_targets) == pytest.approx(iou, rel=1e-4)
 
 
 def test_iou_losses_by_hand() -> None:
@@ -176,6 +198,9 @@ def test_centreness_by_hand() -> None:
     expected = [math.sqrt(1 / 3), math.sqrt(1 / 3), 1, 0, 0]
     assert compute_centreness(anchors, boxes).tolist() == pytest.approx(expected)
     assert compute_centreness(torch.zeros(0, 4), torch.zeros(0, 4)).shape == (0,)
+    # anchor centre (6, 10) in 0..16 x 0..10.5: left 6, right 10, top 10, bottom 0.5
+    anchor, box = torch.tensor([[2.0, 0, 10, 20]]), torch.tensor([[0.0, 0, 16, 10.5]])
+    assert float(compute_centreness(anchor, box)) == pytest.approx(math.sqrt(0.6 * 0.05))
 
 
 def test_a_centreness_branch_learns_it_and_moves_no_box() -> None:

@@ -78,7 +78,7 @@ def _explain_unsure(candidates: Sequence[Candidates]) -> list[str]:
 def _explain_places(touched: int, own: int, objects: int) -> list[str]:
     if own >= 0.05 * objects:
         return []
-    if touched >= 0.2 * objects and touched > 2 * own:
+    if touched >= 0.2 * objects:
         return [
             f"{touched} of {objects} objects have a candidate on them (IoU 0.5), but only {own} "
             "one of their class: names or order of the classes differ between model and data"

@@ -100,7 +100,7 @@ def choose_alpha(
         figure: ``AP``, ``AP50``, ``AP75``, ``AP80`` or ``AP90``.
         seed: of the bootstrap.
     """
-    better = [a for a in by_alpha if a < 1 and figures[a] > figures[1.0]]  # False for NaN
+    better = [a for a in by_alpha if figures[a] > figures[1.0]]  # False for NaN
     if not better:
         return 1.0
     draws = draw_pictures(images, ERROR_DRAWS, seed)

@@ -45,8 +45,8 @@ def match_anchors(
     """
     objects = torch.nonzero(~ignored).flatten()  # [N'], the boxes that can be matched
     best_iou = anchors.new_zeros(len(anchors))  # [A]
-    best_index = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)  # [A]
-    forced = torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)  # [A]
+    best_index = anchors.new_zeros(len(anchors), dtype=torch.int64)  # [A]
+    forced = anchors.new_zeros(len(anchors), dtype=torch.bool)  # [A]
     if len(objects):
         chunk = max(1, chunk_elements // len(objects))
         parts = [slice(start, start + chunk) for start in range(0, len(anchors), chunk)]
@@ -73,7 +73,7 @@ def match_anchors(
 
 def _covered(anchors: Tensor, regions: Tensor, chunk_elements: int) -> Tensor:
     """Tell which anchors lie at least half in one of the regions, [A] bool."""
-    covered = torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)
+    covered = anchors.new_zeros(len(anchors), dtype=torch.bool)
     if len(regions):
         chunk = max(1, chunk_elements // len(regions))
         for start in range(0, len(anchors), chunk):
