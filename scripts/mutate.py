@@ -29,7 +29,6 @@ from _pytest.runner import runtestprotocol
 
 MUTANTS = Path(__file__).resolve().parents[1] / "mutants"
 RESULTS = MUTANTS / "results.jsonl"
-SLOW, ENOUGH = 0.5, 10  # seconds: slower tests are left out where so many quicker ones reach
 SECONDS, TIMES = 10, 10  # of processor time: this, and this often what the tests take otherwise
 ACTIVE = "MUTANT_UNDER_TEST"
 CAUGHT = ("killed", "out of time")
@@ -139,8 +138,6 @@ class MutantRunner:
                 function = function_of(mutant)
                 reaching = set(stats["tests_by_mangled_function_name"].get(function, ()))
                 tests = [test for test in quickest if test in reaching]
-                quick = [test for test in tests if durations.get(test, 0.0) < SLOW]
-                tests = quick if len(quick) >= ENOUGH else tests
                 limit = int(SECONDS + TIMES * sum(durations.get(test, 0.0) for test in tests))
                 outcome = run_mutant(mutant, [items[test] for test in tests], limit)
                 line = {"function": stats["function_hashes"].get(function)}

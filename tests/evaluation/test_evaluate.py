@@ -149,7 +149,7 @@ def test_alpha_outside_is_refused(scene) -> None:
 
 
 def test_json_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "evaluation.json"
+    path = tmp_path / "runs" / "one" / "evaluation.json"
     write_json(path, {"AP": 0.5, "notes": {"APs": "no small object"}})
     assert json.loads(path.read_text("utf-8"))["AP"] == 0.5
     with pytest.raises(ValueError, match="not JSON compliant"):

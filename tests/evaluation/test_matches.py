@@ -82,3 +82,12 @@ def test_nothing_found_is_zero_and_no_object_is_nan() -> None:
     assert (result[0, :, 0] == 0).all()
     assert np.isnan(result[1]).all()
     assert np.isnan(result[0, :, 1:]).all()
+
+
+def test_pictures_matched_a_few_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, found = random_scene(5)
+    whole = match_detections(dataset, found)
+    monkeypatch.setattr("iouaware.evaluation.matches.IMAGES_AT_A_TIME", 4)
+    parts = match_detections(dataset, found)
+    for name in ("image_index", "labels", "scores", "right", "ignored", "objects"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
