@@ -36,15 +36,16 @@ from iouaware.data.layouts import read_splits
 from iouaware.data.loader import Batch, build_training_loader
 from iouaware.evaluation.coco_metrics import CocoEvaluator, CocoMetrics
 from iouaware.evaluation.detection_table import build_table
+from iouaware.evaluation.held_out import FIGURES
 from iouaware.images import canvas_fill, read_image
 from iouaware.model.backbone import Backbone
 from iouaware.model.weights import load_backbone_weights
+from training import as_torchvision
 
 RESULT = Path(__file__).parent / "results" / "rival.json"
 CHANNELS = 256
 LR, LR_PICTURES, WEIGHT_DECAY = 1e-4, 16, 0.05
 DROPS, PARTS, DROP = (16, 22), 26, 0.1  # the reference script's milestones among its epochs
-FIGURES = ("AP", "AP50", "AP75", "AP80", "AP90")
 
 
 def main() -> None:
@@ -65,8 +66,7 @@ def main() -> None:
         {"data.image_size": args.image_size, "train.epochs": args.epochs, "seed": args.seed},
     )
     splits = read_splits(args.data)
-    part = "test" if splits.test is not None else "val"
-    judged = splits.test or splits.val
+    part, judged = ("val", splits.val) if splits.test is None else ("test", splits.test)
     if judged is None:
         raise SystemExit(f"{args.data}: no validation or test part")
     model, backbone = build_rival(config, len(splits.train.class_names), args.image_size)
@@ -122,7 +122,6 @@ def build_rival(config: Config, classes: int, image_size: int) -> tuple[RetinaNe
         max_size=image_size,
         image_mean=list(body.mean),
         image_std=list(body.std),
-        anchor_generator=None,
         head=head,
     )
     return model, body
@@ -189,20 +188,6 @@ def batches(dataset: Dataset, backbone: Backbone, config: Config, epoch: int) ->
         )
     )
     return loader
-
-
-def as_torchvision(batch: Batch) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
-    """Return pictures and targets as torchvision takes them; it knows no boxes to ignore."""
-    targets = []
-    for target in batch.targets:
-        kept = ~target.ignored
-        targets.append(
-            {
-                "boxes": torch.from_numpy(target.boxes[kept]),
-                "labels": torch.from_numpy(target.labels[kept]),
-            }
-        )
-    return list(batch.images.float() / 255), targets
 
 
 def judge(model: RetinaNet, dataset: Dataset) -> CocoMetrics:

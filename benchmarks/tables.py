@@ -10,6 +10,7 @@ from figures import Entry, Results, Table, number, percent, plain, signed
 from speed_tables import TABLES as SPEED_TABLES
 
 from iouaware.config import RECIPES, Config, read_recipe
+from iouaware.evaluation.held_out import FIGURES
 
 DEMO = "demo"
 
@@ -135,15 +136,14 @@ def rival_rows(results: Results) -> Iterable[Sequence[str]]:
     for name, entry in results.get("rival", {}).items():
         settings = entry["settings"]
         what = f"torchvision, learning rate x {settings['lr_factor']:g}"
-        yield name, what, *(percent(entry[key]) for key in RIVAL), number(entry["minutes"], 0)
+        yield name, what, *(percent(entry[key]) for key in FIGURES), number(entry["minutes"], 0)
         for line in lines_of(results):
             same = (line["data"], line["seed"]) == (name, settings["seed"])
             if same and line["setting"] in OURS and line["status"] == "finished":
-                own = (percent(line[key]) for key in RIVAL)
+                own = (percent(line[key]) for key in FIGURES)
                 yield name, f"ours, {line['setting']}", *own, number(line["minutes"], 0)
 
 
-RIVAL = ("AP", "AP50", "AP75", "AP80", "AP90")
 OURS = ("baseline", "iou-aware", "second-look")
 SUMMARY = (
     "set", "pictures", "size", "minutes", "AP at alpha 1", "alpha", "AP at alpha",
@@ -168,7 +168,7 @@ TABLES = {
     "settings": Table(
         ("setting", "default, as in paper", "small", "modern", "meaning"), setting_rows
     ),
-    "rival": Table(("set", "what", *RIVAL, "minutes"), rival_rows),
+    "rival": Table(("set", "what", *FIGURES, "minutes"), rival_rows),
     **SPEED_TABLES,
     **ABLATION_TABLES,
 }  # fmt: skip

@@ -19,11 +19,16 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contest import Times, compete, hold_contest
 
 from iouaware import runtime
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from iouaware.data.loader import Batch
 
 RESULT = Path(__file__).parent / "results" / "training.json"
 CONTESTANTS = {
@@ -138,14 +143,7 @@ def torchvision_step(
     classes = len(read_class_names(data))
     model = RetinaNet(backbone, classes, min_size=image_size, max_size=image_size).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9, weight_decay=1e-4)
-    prepared = []
-    for batch in load_batches(data, image_size, batch_size):
-        images = list(batch.images.float() / 255)
-        targets = [
-            {"boxes": torch.from_numpy(t.boxes), "labels": torch.from_numpy(t.labels)}
-            for t in batch.targets
-        ]
-        prepared.append((images, targets))
+    prepared = [as_torchvision(batch) for batch in load_batches(data, image_size, batch_size)]
 
     def step(number: int) -> None:
         total = sum(model(*prepared[number]).values())
@@ -154,6 +152,18 @@ def torchvision_step(
         optimizer.step()
 
     return step
+
+
+def as_torchvision(batch: Batch) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """Return pictures and targets as torchvision takes them; it knows no boxes to ignore."""
+    import torch
+
+    targets = []
+    for target in batch.targets:
+        kept = ~target.ignored
+        boxes, labels = target.boxes[kept], target.labels[kept]
+        targets.append({"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels)})
+    return list(batch.images.float() / 255), targets
 
 
 def read_class_names(data: Path) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ import os
 import resource
 import signal
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,8 +60,6 @@ def main() -> int:
 
 def read_selection() -> list[str]:
     """Return the tests that mutmut was told of."""
-    import tomllib
-
     project = tomllib.loads((MUTANTS / "pyproject.toml").read_text("utf-8"))
     return list(project["tool"]["mutmut"]["pytest_add_cli_args_test_selection"])
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rival import as_torchvision, build_optimizer, build_rival, main
+from rival import build_optimizer, build_rival, main
 from tables import render_table
 
 import iouaware
 from iouaware.config import read_config
 from iouaware.data.loader import Batch
 from iouaware.structures import Target
+from training import as_torchvision
 
 
 def test_the_learning_rate_is_the_scripts_for_eight_pictures_times_the_factor() -> None:

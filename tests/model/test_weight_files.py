@@ -88,3 +88,9 @@ def test_own_models_are_told_apart(tmp_path: Path):
     assert not is_own_model(tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match="damaged header"):
         read_model_info(tmp_path / "own.safetensors")
+
+
+def test_weights_of_any_file_must_be_numbers(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(2), "b": torch.tensor([1.0, torch.nan])}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"w\.pth: weights of b are no numbers"):
+        read_state_dict(tmp_path / "w.pth")

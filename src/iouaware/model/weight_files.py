@@ -44,7 +44,8 @@ def read_state_dict(path: Path) -> StateDict:
     A dictionary that wraps them (``state_dict``, ``model``) is looked into.
 
     Raises:
-        CheckpointError: no such file, damaged, or more than tensors in it.
+        CheckpointError: no such file, damaged, more than tensors in it, or weights that are no
+            numbers.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected weights (.safetensors or .pth)")
@@ -73,6 +74,12 @@ def read_state_dict(path: Path) -> StateDict:
         raise CheckpointError(
             f"{path}: {strangers[0]} is no tensor; expected a state dict, names and tensors alone"
         )
+    for key, value in values.items():
+        if not bool(value.isfinite().all()):  # such a network finds nothing, and says nothing
+            raise CheckpointError(
+                f"{path}: weights of {key} are no numbers, expected finite ones; the training "
+                "that wrote them has diverged: train again with a lower --train.lr"
+            )
     return {str(key).removeprefix("module."): value for key, value in values.items()}
 
 
