@@ -10,6 +10,8 @@ from ablation_results import Line
 from ablation_tables import Interval, groups, lines_of, mean_interval, paired_differences
 from figures import Results
 
+from iouaware.reporting.numerals import counted
+
 STYLES = ("o-", "s--", "^-.", "d:", "v-")
 CURVE_OF = "iou-aware"  # the setting whose alphas are drawn
 
@@ -65,7 +67,7 @@ def _draw_curves(curves: dict[str, list[tuple[float, Interval]]], path: Path) ->
         alphas = [alpha for alpha, _ in points]
         gains = [100 * interval.mean for _, interval in points]
         halves = [100 * (interval.half or 0) for _, interval in points]
-        label = f"{data}, {points[0][1].seeds} seeds" if points else data
+        label = f"{data}, {counted(points[0][1].seeds, 'seed')}" if points else data
         axes.errorbar(alphas, gains, halves, fmt=style, label=label, markersize=4, capsize=2)
     axes.invert_xaxis()
     axes.set_xlabel("alpha (1: class score alone, 0: predicted IoU alone)")

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from records import environment_record
 
-from iouaware import runtime
 from iouaware.data.dataset import DatasetBuilder
 from iouaware.data.scenes import draw_scene
 from iouaware.data.shapes import CLASS_NAMES
@@ -54,7 +54,7 @@ def main() -> None:
             if done.returncode != 0:
                 raise RuntimeError(done.stdout + done.stderr)
     result = {
-        **runtime.environment_record(),
+        **environment_record(),
         "settings": {"images": images, "boxes": BOXES, "image_wh": IMAGE_WH},
         "seconds": seconds,
     }

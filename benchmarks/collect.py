@@ -8,12 +8,13 @@ are left out.
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
+from records import keep_entry, without_folders
+
+from iouaware.running.folder import read_json
 
 RESULT = Path(__file__).parent / "results" / "experiments.json"
 
@@ -25,10 +26,7 @@ def main() -> None:
     parser.add_argument("name", help="what the tables call it")
     parser.add_argument("--note", default="", help="what else must be known")
     args = parser.parse_args()
-    entries = json.loads(RESULT.read_text("utf-8")) if RESULT.is_file() else {}
-    entries[args.name] = {**read_run(args.run), "note": args.note}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(entries, indent=1) + "\n", "utf-8")
+    keep_entry(RESULT, args.name, {**read_run(args.run), "note": args.note})
 
 
 def read_run(run: Path) -> dict[str, Any]:
@@ -37,10 +35,8 @@ def read_run(run: Path) -> dict[str, Any]:
     sweep = read_json(run / "sweep.json")
     config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
     parts = read_json(run / "split.json")
-    environment = read_json(run / "environment.json")
-    environment["command"] = without_folders(str(environment["command"]))
     return {
-        "environment": environment,
+        "environment": without_folders(read_json(run / "environment.json")),
         "recipe": config["recipe"],
         "seed": config["seed"],
         "image_size": config["data"]["image_size"],
@@ -48,22 +44,6 @@ def read_run(run: Path) -> dict[str, Any]:
         "evaluation": {key: value for key, value in evaluation.items() if key != "data"},
         "sweep": {key: value for key, value in sweep.items() if key != "data"},
     }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object from a file."""
-    value = json.loads(path.read_text("utf-8"))
-    if not isinstance(value, dict):
-        raise TypeError(f"{path}: found {type(value).__name__}, expected an object")
-    return value
-
-
-def without_folders(command: str) -> str:
-    """Leave only the last part of each path in a command."""
-    return shlex.join(
-        Path(word).name if "/" in word and "://" not in word else word
-        for word in shlex.split(command)
-    )
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from records import environment_record
 
-from iouaware import runtime
 from iouaware.data.dataset import Dataset
 from iouaware.evaluation.coco_metrics import CocoEvaluator
 from iouaware.evaluation.detection_table import DetectionTable
@@ -60,7 +60,7 @@ def main() -> int:
         return 1
     ratio = seconds["pycocotools"][0] / statistics.median(seconds["iouaware"])
     result = {
-        **runtime.environment_record(),
+        **environment_record(),
         "settings": {
             "what": f"{images:,} pictures, {BOXES} boxes and detections each, {classes} classes",
             "images": images,

@@ -23,6 +23,7 @@ from typing import Any
 
 from contest import Times, compete, hold_contest
 from random_models import FORMS, P_FLOOR, export_forms, write_like_torchvision
+from records import environment_record
 from stages import compare_branches, time_ours, time_torchvision
 
 from iouaware import runtime
@@ -164,7 +165,7 @@ def summarise(
     for form in ("ONNX", "OpenVINO", "INT8"):
         speedup[form.lower()] = times.ratio("torchvision", f"iouaware, {form}")
     return {
-        **runtime.environment_record(),
+        **environment_record(),
         "settings": {"image_size": image_size, "batch_size": 1, "device": "cpu"},
         "speedup": speedup,
         "iou_branch_share_of_network": branch_share,

@@ -20,6 +20,7 @@ from typing import Any
 
 from contest import peak_memory_mb
 from random_models import P_FLOOR, write_small
+from records import environment_record
 
 from iouaware import runtime
 
@@ -39,7 +40,7 @@ def main() -> None:
         predict(*args.measured)
         return
     rows = [measure(count) for count in (COUNTS[:2] if args.quick else COUNTS)]
-    result: dict[str, Any] = {**runtime.environment_record(), "rows": rows}
+    result: dict[str, Any] = {**environment_record(), "rows": rows}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from statistics import NormalDist, median
 
+from records import environment_record
+
 from iouaware import runtime
 
 RESULT = Path(__file__).parent / "results" / "postprocess.json"
@@ -34,7 +36,7 @@ def main() -> None:
     rows = [measure(share, 20 if args.quick else 100) for share in SHARES]
     anchors = rows[0]["anchors"]
     settings = {"image_size": IMAGE_SIZE, "anchors": anchors, "classes": CLASSES}
-    result = {**runtime.environment_record(), "settings": settings, "rows": rows}
+    result = {**environment_record(), "settings": settings, "rows": rows}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     for row in rows:

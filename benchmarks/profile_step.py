@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from records import environment_record
 from torch.profiler import ProfilerActivity, profile
 
 from iouaware import runtime
@@ -30,7 +31,7 @@ def main() -> None:
     """Profile, print, write."""
     runtime.prepare_process()
     result: dict[str, Any] = {
-        **runtime.environment_record(),
+        **environment_record(),
         "settings": {"image_size": IMAGE_SIZE, "batch_size": BATCH_SIZE, "recipe": "small"},
         "steps": {},
     }

@@ -15,7 +15,6 @@ gets the very batches of our recipe ``small``, augmentation included; the last w
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from records import environment_record, keep_entry
 from torch import Tensor, nn
 from torchvision.models.detection import RetinaNet
 from torchvision.models.detection.retinanet import RetinaNetHead
@@ -80,10 +80,10 @@ def main() -> None:
             key: getattr(args, key) for key in ("image_size", "epochs", "lr_factor", "seed")
         },
         "minutes": round((time.time() - started) / 60, 1),
-        **runtime.environment_record(),
+        **environment_record(),
     }
     print(f"{args.name}: " + " ".join(f"{name} {100 * entry[name]:.1f}" for name in FIGURES))
-    keep(args.out, args.name, entry)
+    keep_entry(args.out, args.name, entry)
 
 
 class RivalBackbone(nn.Module):
@@ -200,14 +200,6 @@ def judge(model: RetinaNet, dataset: Dataset) -> CocoMetrics:
             found: dict[str, Any] = model([image.float() / 255])[0]
         parts.append(tuple(found[key].numpy() for key in ("boxes", "labels", "scores")))
     return CocoEvaluator(dataset).evaluate(build_table(parts))
-
-
-def keep(path: Path, name: str, entry: dict[str, Any]) -> None:
-    """Write an entry beside those of other sets."""
-    results = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    results[name] = entry
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import environment_record
 
 from iouaware import runtime
 
@@ -42,7 +43,7 @@ def main() -> None:
             row = measure(recipe, side, classes, precision, 3 if args.quick else rounds)
             print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
             rows.append(row)
-    result: dict[str, Any] = {**runtime.environment_record(), "rows": rows}
+    result: dict[str, Any] = {**environment_record(), "rows": rows}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from contest import Times, compete, hold_contest
 from random_models import P_FLOOR, export_forms, write_like_torchvision, write_small
+from records import environment_record
 
 from iouaware import runtime
 
@@ -54,7 +55,7 @@ def main() -> None:
         if not args.quick or (model == "small" and size in (320, 640)):
             yolo = args.yolo if model == "small" else None
             rows += measure(model, size, 5, yolo)
-    result = {**runtime.environment_record(), "settings": {"batch_size": 1}, "rows": rows}
+    result = {**environment_record(), "settings": {"batch_size": 1}, "rows": rows}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torchvision  # noqa: F401  loaded in a real run, where its NMS is used
 from evaluator import BOXES, draw_case
+from records import environment_record
 
-from iouaware import runtime
 from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
 from iouaware.evaluation.alpha_sweep import sweep_alphas
@@ -55,7 +55,7 @@ def main() -> None:
     pairs = zip(seconds["sweep"], seconds["evaluation"], strict=True)
     ratio = statistics.median(sweep / one for sweep, one in pairs)
     result = {
-        **runtime.environment_record(),
+        **environment_record(),
         "settings": {"images": images, "boxes": BOXES, "candidates": NEAR * BOXES},
         "sweep_in_evaluations": round(ratio, 2),
         "seconds": seconds,

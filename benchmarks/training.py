@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contest import Times, compete, hold_contest
+from records import environment_record
 
 from iouaware import runtime
 
@@ -200,7 +201,7 @@ def summarise(times: Times, image_size: int, batch_size: int, steps: int) -> dic
     from iouaware.model.precision import choose_precision
 
     return {
-        **runtime.environment_record(),
+        **environment_record(),
         "settings": {
             "image_size": image_size,
             "batch_size": batch_size,

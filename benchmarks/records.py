@@ -1,0 +1,32 @@
+"""What stays of a benchmark: how it was made, without folders of this machine, and its entry."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from iouaware import runtime
+
+
+def environment_record() -> dict[str, Any]:
+    """Describe versions, machine and command, as results may be published."""
+    return without_folders(runtime.environment_record())
+
+
+def without_folders(record: dict[str, Any]) -> dict[str, Any]:
+    """Leave only the last part of each path in a record's ``command``."""
+    words = [
+        Path(word).name if "/" in word and "://" not in word else word
+        for word in shlex.split(str(record["command"]))
+    ]
+    return {**record, "command": shlex.join(words)}
+
+
+def keep_entry(path: Path, name: str, entry: dict[str, Any]) -> None:
+    """Write an entry beside those of other names, or in place of the one of that name."""
+    entries = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    entries[name] = entry
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(entries, indent=1, allow_nan=False) + "\n", "utf-8")
