@@ -110,7 +110,7 @@ def value_rows(results: Results) -> Iterable[Row]:
             percent(mean_of(found, "AP_oracle")),
             percent(mean_of(found, "oracle", "any_class", "AP")),
             number(mean_of(found, "share_of_gap")),
-            number(mean_of(found, "minutes"), 0),
+            number(mean(map(training_minutes, found)), 0),
         )
 
 
@@ -159,6 +159,13 @@ def groups(lines: Iterable[Line]) -> Iterable[tuple[str, str, list[Line]]]:
             yield data, setting, group
 
 
+def training_minutes(line: Line) -> float | None:
+    """Return the time of a run; None for a row that judges weights which another row trained."""
+    borrowed = line["authors_order_of"] or line["without_look_of"]
+    minutes: float | None = line["minutes"]
+    return None if borrowed else minutes
+
+
 def mean_of(lines: Iterable[Line], *keys: str) -> float | None:
     """Return the mean of a figure, given by its nested keys, over the lines that have it."""
     values = []
@@ -166,9 +173,14 @@ def mean_of(lines: Iterable[Line], *keys: str) -> float | None:
         value: Any = line
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None:
-            values.append(value)
-    return statistics.fmean(values) if values else None
+        values.append(value)
+    return mean(values)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values there are; None without any."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 def signed_interval(interval: Interval | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ablation_tables import TABLES as ABLATION_TABLES
-from ablation_tables import lines_of
+from ablation_tables import lines_of, training_minutes
 from figures import Entry, Results, Table, number, percent, plain, signed
 from speed_tables import TABLES as SPEED_TABLES
 
@@ -141,7 +141,7 @@ def rival_rows(results: Results) -> Iterable[Sequence[str]]:
             same = (line["data"], line["seed"]) == (name, settings["seed"])
             if same and line["setting"] in OURS and line["status"] == "finished":
                 own = (percent(line[key]) for key in FIGURES)
-                yield name, f"ours, {line['setting']}", *own, number(line["minutes"], 0)
+                yield name, f"ours, {line['setting']}", *own, number(training_minutes(line), 0)
 
 
 OURS = ("baseline", "iou-aware", "second-look")

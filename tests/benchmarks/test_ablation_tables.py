@@ -23,7 +23,8 @@ def line(setting: str, seed: int, ap: float | None, **values: Any) -> dict[str, 
     curves = {name: [None if ap is None else ap - 0.02, ap] for name in FIGURES}
     return {
         "data": "cells", "setting": setting, "seed": seed, "status": "finished", "about": "x",
-        "against": [], "authors_order_of": None, "settings": {"train.epochs": 3},
+        "against": [], "authors_order_of": None, "without_look_of": None,
+        "settings": {"train.epochs": 3},
         **figures, "alpha": 0.5, "AP_alpha1": curves["AP"][0],
         "sweep": {"alphas": [1.0, 0.5], **curves}, "minutes": 2.0, **values,
     }  # fmt: skip
