@@ -138,7 +138,7 @@ def setting_rows(results: Results) -> Iterable[Row]:
             key: value for key, value in line["settings"].items() if key not in LEFT_TO_THE_GRID
         }
         text = ", ".join(f"`{key}: {plain(value)}`" for key, value in changes.items())
-        if weights_of := line["authors_order_of"] or line.get("without_look_of"):
+        if weights_of := trained_as(line):
             text = f"nothing: the weights of {weights_of}"
         yield setting, line["about"], text or "nothing"
 
@@ -159,11 +159,16 @@ def groups(lines: Iterable[Line]) -> Iterable[tuple[str, str, list[Line]]]:
             yield data, setting, group
 
 
+def trained_as(line: Line) -> str | None:
+    """Return the setting whose training made the weights of a line; None for its own."""
+    setting: str | None = line["authors_order_of"] or line.get("without_look_of")
+    return setting
+
+
 def training_minutes(line: Line) -> float | None:
     """Return the time of a run; None for a row that judges weights which another row trained."""
-    borrowed = line["authors_order_of"] or line["without_look_of"]
     minutes: float | None = line["minutes"]
-    return None if borrowed else minutes
+    return None if trained_as(line) else minutes
 
 
 def mean_of(lines: Iterable[Line], *keys: str) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ def without_folders(record: dict[str, Any]) -> dict[str, Any]:
 
 def keep_entry(path: Path, name: str, entry: dict[str, Any]) -> None:
     """Write an entry beside those of other names, or in place of the one of that name."""
-    entries = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    entries[name] = entry
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(entries, indent=1, allow_nan=False) + "\n", "utf-8")
+    # loaded here: where memory is measured, evaluation is none of what is measured
+    from iouaware.evaluation.evaluate import write_json
+    from iouaware.running.folder import read_json
+
+    write_json(path, {**(read_json(path) if path.is_file() else {}), name: entry})
