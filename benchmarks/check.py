@@ -11,7 +11,6 @@ as it is by default, where all of them are decoded at reduced size, and with hea
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from records import environment_record
+from records import environment_record, keep_result
 
 from iouaware.data.dataset import DatasetBuilder
 from iouaware.data.scenes import draw_scene
@@ -58,8 +57,7 @@ def main() -> None:
         "settings": {"images": images, "boxes": BOXES, "image_wh": IMAGE_WH},
         "seconds": seconds,
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
     for decode, values in seconds.items():
         print(f"--decode {decode:5} {statistics.median(values):8.2f} s for {images:,} pictures")
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import statistics
 import sys
 import time
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from records import environment_record
+from records import environment_record, keep_result
 
 from iouaware.data.dataset import Dataset
 from iouaware.evaluation.coco_metrics import CocoEvaluator
@@ -71,8 +70,7 @@ def main() -> int:
         "largest_difference": difference,
         "seconds": seconds,
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
     for name, values in seconds.items():
         print(f"{name:12} {statistics.median(values):8.2f} s")
     print(f"speedup: pycocotools {ratio:.1f}; the figures agree to {difference:.1e}")

@@ -13,7 +13,6 @@ OpenVINO in float32 and in INT8. ``stages`` are medians in ms, timed apart from 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from typing import Any
 
 from contest import Times, compete, hold_contest
 from random_models import FORMS, P_FLOOR, export_forms, write_like_torchvision
-from records import environment_record
+from records import environment_record, keep_result
 from stages import compare_branches, time_ours, time_torchvision
 
 from iouaware import runtime
@@ -75,8 +74,7 @@ def main() -> None:
         }
         share = compare_branches(folder, args.image_size, 4 * rounds)
     result = summarise(times, stages, share, args.image_size)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
     for name, value in result["ms_a_picture"].items():
         peak = result["peak_memory_mb"][name]
         print(f"{CONTESTANTS[name]:45} {value['median']:7.1f} ms  {peak:6.0f} MB")

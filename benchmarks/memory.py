@@ -11,7 +11,6 @@ its own.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 
 from contest import peak_memory_mb
 from random_models import P_FLOOR, write_small
-from records import environment_record
+from records import environment_record, keep_result
 
 from iouaware import runtime
 
@@ -41,8 +40,7 @@ def main() -> None:
         return
     rows = [measure(count) for count in (COUNTS[:2] if args.quick else COUNTS)]
     result: dict[str, Any] = {**environment_record(), "rows": rows}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
 
 
 def measure(count: int) -> dict[str, float]:

@@ -11,12 +11,11 @@ are the choice of candidates, decoding, fusion and NMS, per picture.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from statistics import NormalDist, median
 
-from records import environment_record
+from records import environment_record, keep_result
 
 from iouaware import runtime
 
@@ -37,8 +36,7 @@ def main() -> None:
     anchors = rows[0]["anchors"]
     settings = {"image_size": IMAGE_SIZE, "anchors": anchors, "classes": CLASSES}
     result = {**environment_record(), "settings": settings, "rows": rows}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
     for row in rows:
         print(*(f"{key} {value}" for key, value in row.items()), sep=", ")
 

@@ -7,13 +7,12 @@ and in what ``auto`` chooses on this machine, after warming up.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from records import environment_record
+from records import environment_record, keep_result
 from torch.profiler import ProfilerActivity, profile
 
 from iouaware import runtime
@@ -43,7 +42,7 @@ def main() -> None:
             result["steps"][str(precision or "float32").removeprefix("torch.")] = shares
             for operator, share in shares["own_time"].items():
                 print(f"{name:16} {operator:45} {100 * share:5.1f} %")
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(RESULT, result)
 
 
 def profile_step(name: str, data: Path) -> dict[str, Any]:

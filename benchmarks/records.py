@@ -23,10 +23,20 @@ def without_folders(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "command": shlex.join(words)}
 
 
-def keep_entry(path: Path, name: str, entry: dict[str, Any]) -> None:
-    """Write an entry beside those of other names, or in place of the one of that name."""
+def keep_result(path: Path, result: dict[str, Any]) -> None:
+    """Write all of one benchmark's results as JSON, or nothing.
+
+    Raises:
+        ValueError: a number in it is NaN or infinite.
+    """
     # loaded here: where memory is measured, evaluation is none of what is measured
     from iouaware.evaluation.evaluate import write_json
+
+    write_json(path, result)
+
+
+def keep_entry(path: Path, name: str, entry: dict[str, Any]) -> None:
+    """Write an entry beside those of other names, or in place of the one of that name."""
     from iouaware.running.folder import read_json
 
-    write_json(path, {**(read_json(path) if path.is_file() else {}), name: entry})
+    keep_result(path, {**(read_json(path) if path.is_file() else {}), name: entry})

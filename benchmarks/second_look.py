@@ -11,7 +11,6 @@ as are allowed, so that the look has all it can have. Batch 1, PyTorch.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from records import environment_record
+from records import environment_record, keep_result
 
 from iouaware import runtime
 
@@ -44,8 +43,7 @@ def main() -> None:
             print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
             rows.append(row)
     result: dict[str, Any] = {**environment_record(), "rows": rows}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
 
 
 def measure(recipe: str, side: int, classes: int, precision: str, rounds: int) -> dict[str, Any]:

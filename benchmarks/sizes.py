@@ -15,7 +15,6 @@ the package is AGPL, and nothing here depends on it.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 
 from contest import Times, compete, hold_contest
 from random_models import P_FLOOR, export_forms, write_like_torchvision, write_small
-from records import environment_record
+from records import environment_record, keep_result
 
 from iouaware import runtime
 
@@ -56,8 +55,7 @@ def main() -> None:
             yolo = args.yolo if model == "small" else None
             rows += measure(model, size, 5, yolo)
     result = {**environment_record(), "settings": {"batch_size": 1}, "rows": rows}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
 
 
 def measure(model: str, size: int, rounds: int, yolo: Path | None) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ They run in turn.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torchvision  # noqa: F401  loaded in a real run, where its NMS is used
 from evaluator import BOXES, draw_case
-from records import environment_record
+from records import environment_record, keep_result
 
 from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
@@ -60,8 +59,7 @@ def main() -> None:
         "sweep_in_evaluations": round(ratio, 2),
         "seconds": seconds,
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
     for name, values in seconds.items():
         print(f"{name:12} {statistics.median(values):8.2f} s")
     print(f"eleven alphas cost {ratio:.1f} evaluations")

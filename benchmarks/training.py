@@ -13,7 +13,6 @@ process.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contest import Times, compete, hold_contest
-from records import environment_record
+from records import environment_record, keep_result
 
 from iouaware import runtime
 
@@ -66,8 +65,7 @@ def main() -> None:
     rounds, steps = (3, 1) if args.quick else (9, 3)
     times = measure(args.image_size, args.batch_size, rounds, steps)
     result = summarise(times, args.image_size, args.batch_size, steps)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep_result(args.out, result)
     for name, rate in result["pictures_per_second"].items():
         peak = result["peak_memory_mb"][name]
         print(f"{CONTESTANTS[name]:45} {rate['median']:6.2f} pictures/s  {peak:6.0f} MB")
