@@ -420,3 +420,29 @@ def choose_picture(drawn: DrawnSet, random: np.random.Generator) -> Path:
     """Choose a picture of the training part with two boxes or more."""
     pictures = drawn.full("train")
     return pictures[int(random.integers(len(pictures)))]
+
+
+def enter_again(drawn: DrawnSet, dropped: dict[int, int]) -> list[str]:
+    """Enter pictures of a COCO training part again, without so many of their boxes.
+
+    Args:
+        drawn: the data set.
+        dropped: which of the pictures with boxes -> how many boxes the second entry lacks.
+
+    Returns:
+        The names of the pictures.
+    """
+    names = [drawn.full("train")[number].name for number in dropped]
+
+    def change(content: dict[str, Any]) -> None:
+        by_name = {image["file_name"].rpartition("/")[2]: image for image in content["images"]}
+        for position, (name, lacking) in enumerate(zip(names, dropped.values(), strict=True)):
+            image, id_ = by_name[name], 10_000 + position
+            content["images"].append({**image, "id": id_})
+            rows = [row for row in content["annotations"] if row["image_id"] == image["id"]]
+            content["annotations"] += [
+                {**row, "id": 10_000 + row["id"], "image_id": id_} for row in rows[lacking:]
+            ]
+
+    drawn.change_json("train", change)
+    return names

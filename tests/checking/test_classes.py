@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from iouaware.checking.classes import count_classes, find_class_problems
+from iouaware.checking.classes import count_classes, find_class_problems, find_part_problems
 from iouaware.data.examining import ExaminedPart
 from tests.checking.numbers import examined, part
 
@@ -96,3 +96,14 @@ def test_counts_leave_ignored_boxes_out() -> None:
 
 def test_a_part_without_boxes_has_unused_classes() -> None:
     assert told(train=part("train", [])) == [("unused-class", "")] * 2
+
+
+def test_what_training_would_refuse_is_an_error() -> None:
+    def problems(**parts: ExaminedPart) -> list[tuple[str, str]]:
+        return [(found.kind, found.split) for found in find_part_problems(examined(**parts))]
+
+    full = split("train", {"bolt": 3})
+    assert not problems(train=full, val=full)
+    assert not problems(all=full)
+    assert problems(val=full, test=full) == [("no-training", "")]
+    assert problems(train=full, val=split("val", {"bolt": 0})) == [("no-pictures", "val")]

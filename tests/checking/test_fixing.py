@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ import pytest
 from iouaware.checking.check import check_data
 from iouaware.data.examining import examine
 from iouaware.data.layouts import read_splits
-from iouaware.errors import ConfigError
+from iouaware.errors import ConfigError, DatasetError
 from iouaware.running.checking import check
 from tests.checking.conftest import Spoilable
-from tests.checking.planting import DEFECTS, FORMS, DrawnSet
+from tests.checking.planting import DEFECTS, FORMS, DrawnSet, enter_again
 
 BY_NAME = {defect.name: defect for defect in DEFECTS}
 # what a copy can be freed of without a guess
@@ -134,3 +135,42 @@ def test_a_copy_in_the_data_set_or_over_something_is_refused(
     with pytest.raises(ConfigError, match=r"--fix .*not empty"):
         check(drawn.folder / "data.yaml", fix=tmp_path)
     assert digest(tmp_path) == before
+
+
+def test_of_a_picture_entered_twice_one_entry_stays(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+    pictures = len(drawn.pictures("train"))
+    enter_again(drawn, {0: 0, 1: 1})  # the second entry of picture 1 lacks a box: yours to judge
+    check(drawn.folder, fix=tmp_path / "copy")
+    train = read_splits(tmp_path / "copy").train
+    assert len(train) == pictures + 1
+    changes = json.loads((tmp_path / "copy" / "changes.json").read_text())
+    assert [change["kind"] for change in changes["changes"]] == ["duplicate-picture"]
+    assert [finding["kind"] for finding in changes["left"]] == ["double-entry"]
+
+
+def test_a_picture_whose_label_file_cannot_be_read_does_not_become_background(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("yolo")
+    picture = drawn.full("train")[0]
+    drawn.text(picture).write_text("0 .5 .5 .2 .2", "utf-16")
+    check(drawn.folder, fix=tmp_path / "copy")
+    assert not (tmp_path / "copy" / "images" / "train" / picture.name).exists()
+
+
+def test_where_no_picture_is_left_there_is_no_copy(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+    for picture in [*drawn.pictures("train"), *drawn.pictures("val")]:
+        picture.unlink()
+    with pytest.raises(DatasetError, match="no picture is left that could be written"):
+        check(drawn.folder, fix=tmp_path / "copy")
+
+
+def test_a_name_that_is_no_unicode_is_listed(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("yolo")
+    name = os.fsdecode(b"b\xe4r")  # from an old archive
+    (drawn.folder / "labels" / "train" / f"{name}.txt").write_text("0 .5 .5 .2 .2")
+    check(drawn.folder, fix=tmp_path / "copy")
+    changes = json.loads((tmp_path / "copy" / "changes.json").read_text())
+    assert [change["file"] for change in changes["changes"]] == [name]

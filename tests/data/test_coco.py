@@ -14,7 +14,7 @@ from PIL import Image
 from iouaware.data.classes import ClassList
 from iouaware.data.coco import read_coco
 from iouaware.data.dataset import Dataset
-from iouaware.data.pictures import PictureFinder
+from iouaware.data.picture_finder import PictureFinder
 from iouaware.data.rotation import enclosing_box
 from iouaware.errors import DatasetError
 
@@ -279,3 +279,21 @@ def test_areas_and_crowds_are_pycocotools(tmp_path: Path, capsys: pytest.Capture
         assert target.areas.tolist() == [row["area"] for row in rows]
         ids = [dataset.category_ids[label] for label in target.labels]
         assert ids == [row["category_id"] for row in rows]
+
+
+@pytest.mark.parametrize("side", [-1, 0.5, 0, None])
+def test_a_size_without_pixels_is_not_given(tmp_path: Path, side: float | None) -> None:
+    images = content()["images"]
+    images[0] |= {"width": side, "height": side}
+    assert read(tmp_path, content(images=images)).image_wh.tolist() == [[40, 30]] * 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "ignored"), [("0", False), ("1", True), (0, False), (True, True), (None, False)]
+)
+def test_a_crowd_mark_may_be_text(tmp_path: Path, flag: object, ignored: bool) -> None:
+    rows = [annotation(iscrowd=flag)]
+    assert read(tmp_path, content(annotations=rows)).ignored.tolist() == [ignored]
+    rows = [annotation(ignore="no")]
+    with pytest.raises(DatasetError, match="ignore is 'no', expected 0 or 1"):
+        read(tmp_path, content(annotations=rows))

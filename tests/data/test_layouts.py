@@ -179,3 +179,29 @@ def test_p18_verify_finds_a_missing_a_changed_and_a_cut_off_picture(tmp_path: Pa
 )
 def test_split_names(name: str, split: str | None) -> None:
     assert split_of(name) == split
+
+
+@pytest.mark.parametrize("form", ["coco", "yolo"])
+def test_a_test_part_without_any_box_is_left_out(tmp_path: Path, form: str) -> None:
+    tiny_yolo_set(tmp_path)
+    for n in range(3):
+        picture(tmp_path / "images" / "test" / f"t{n}.png")
+    yaml = (tmp_path / "data.yaml").read_text() + "test: images/test\n"
+    text(tmp_path / "data.yaml", yaml)
+    if form == "coco":
+        for split, names in (("train", ["0", "1", "2"]), ("val", ["0", "1"]), ("test", ["t0"])):
+            path = coco(
+                tmp_path / "annotations" / f"{split}.json", [f"{name}.png" for name in names]
+            )
+        path.write_text(
+            path.read_text().replace('"annotations": [{', '"annotations": [], "was": [{')
+        )
+    lines = check(tmp_path, form, (3, 2, None))
+    assert f"test is left out: none of its {1 if form == 'coco' else 3} pictures has a box" in lines
+
+
+def test_of_two_readings_one_with_a_training_part_is_taken(tmp_path: Path) -> None:
+    tiny_yolo_set(tmp_path)
+    coco(tmp_path / "annotations" / "instances_val.json", ["0.png", "1.png"])
+    lines = check(tmp_path, "yolo", (3, 2, None))
+    assert "it could also be read as COCO (annotations/instances_val.json)" in "".join(lines)

@@ -8,7 +8,7 @@ import pytest
 
 from iouaware.data.layouts import read_split, read_splits
 from iouaware.errors import DatasetError
-from tests.data.layout_files import check, picture, text, voc
+from tests.data.layout_files import YOLO_LINE, check, picture, text, voc
 
 
 def voc_year(folder: Path, lists: dict[str, list[str]], pictures: str = "JPEGImages") -> None:
@@ -100,3 +100,50 @@ def test_voc_a_picture_is_found_by_the_name_inside_its_file(tmp_path: Path) -> N
     voc(tmp_path / "annotations" / "gone.xml", "gone.png")
     with pytest.raises(DatasetError, match=r"gone\.xml: no picture 'gone\.png'"):
         read_splits(tmp_path)
+
+
+def test_voc_a_jpeg_and_a_png_of_one_name_are_told_apart_by_the_name_inside(tmp_path: Path) -> None:
+    for n in range(5):
+        picture(tmp_path / f"{n}.png")
+        picture(tmp_path / f"{n}.jpg")
+        voc(tmp_path / f"{n}.xml", f"{n}.jpg")
+    dataset = read_split(tmp_path, "all")
+    assert dataset.empty_images().tolist() == [1, 3, 5, 7, 9]  # 0.jpg, 0.png, 1.jpg ...
+    voc(tmp_path / "3.xml")
+    with pytest.raises(DatasetError, match=r"3\.xml: 2 pictures are called '3'"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("pictures", ["JPEGImages", "elsewhere"])
+def test_voc_splits_that_share_a_folder_of_pictures_do_not_share_pictures(
+    tmp_path: Path, pictures: str
+) -> None:
+    for n in range(6):
+        picture(tmp_path / pictures / f"{n}.png")
+    for n in range(5):
+        split = "train" if n < 3 else "val"
+        folder = tmp_path / "Annotations" / split if pictures == "JPEGImages" else tmp_path / split
+        voc(folder / f"{n}.xml")
+    images = None if pictures == "JPEGImages" else tmp_path / pictures
+    lines = check(tmp_path, "voc", (3, 2, None), images=images)
+    assert any(
+        line.startswith("1 pictures in ") and "such as 5.png" in line and "val or train" in line
+        for line in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("classes.txt", "cat\n"),
+        ("labels/0.txt", YOLO_LINE),
+        ("params.yaml", "class_names: [cat]\n"),
+    ],
+)
+def test_voc_is_read_whatever_else_lies_beside_it(tmp_path: Path, name: str, content: str) -> None:
+    for n in range(5):
+        picture(tmp_path / "JPEGImages" / f"{n}.png")
+        voc(tmp_path / "Annotations" / f"{n}.xml")
+    text(tmp_path / name, content)
+    lines = check(tmp_path, "voc", (4, 1, None))
+    assert any(line.startswith("not read as YOLO: ") for line in lines) == (name != "params.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,23 +136,24 @@ def test_yolo_refuses_ignored_boxes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", WRITERS)
-def test_pictures_of_one_name_are_refused(tmp_path: Path, form: str) -> None:
+def test_pictures_of_one_name_are_numbered(tmp_path: Path, form: str) -> None:
     builder = DatasetBuilder("coco", tmp_path, "train", ("bolt",), (1,))
-    for folder in ("x", "y"):
-        (tmp_path / folder).mkdir()
-        Image.new("RGB", (80, 64)).save(tmp_path / folder / "a.png")
-        builder.add_image(f"{folder}/a.png", 80, 64, [], [])
-    with pytest.raises(DatasetError, match=r"y/a\.png: its name is that of x/a\.png"):
-        WRITERS[form]([builder.build()], tmp_path / "out")
-
-
-def test_voc_refuses_one_name_in_two_splits(tmp_path: Path) -> None:
-    splits = [
-        make_dataset(tmp_path / "train", [(8, 4, 24, 14)]),
-        make_dataset(tmp_path / "val", [(8, 4, 24, 14)], split="val"),
-    ]
-    with pytest.raises(DatasetError, match=r"a\.png: another picture is called a too"):
-        write_voc(splits, tmp_path / "out")
+    for number, name in enumerate(("x/a.png", "y/a.png", "y/a-2.png", "z/a.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (80, 64 + number)).save(tmp_path / name)
+        builder.add_image(name, 80, 64 + number, [(1, 1, 9, 9 + number)], [0])
+    train = builder.build()
+    val = make_dataset(tmp_path / "v", [(8, 4, 24, 14)], split="val")
+    WRITERS[form]([train, replace(val, class_names=("bolt",), category_ids=(1,))], tmp_path / "out")
+    again = read_splits(tmp_path / "out")
+    stems = {Path(name).stem: i for i, name in enumerate(again.train.file_names.tolist())}
+    assert sorted(stems) == ["a", "a-2", "a-2-2", "a-3"]
+    for number, stem in enumerate(("a", "a-2", "a-2-2", "a-3")):
+        target = again.train.target(stems[stem])
+        assert again.train.image_wh[stems[stem], 1] == 64 + number
+        np.testing.assert_allclose(target.boxes, [[1, 1, 9, 9 + number]], atol=1e-4)
+    # VOC keeps the pictures of both splits in one folder
+    assert Path(again.val.file_name(0)).stem == ("a-4" if form == "voc" else "a")
 
 
 def test_missing_picture_is_named(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_yolo_labels_without_a_picture_are_named(tmp_path: Path) -> None:
         ("train: images\n", "names is None"),
         ("names: [cat]\nnc: 3\n", "nc is 3, but there are 1 names"),
         ("names: [cat, cat]\n", "class name 'cat' is empty or there twice"),
+        ("names: [on, off]\n", "a class is named True, which is how YAML reads on"),
         ("names: {a: cat}\n", "keys of names are not all whole numbers"),
         ("names: [cat]\ntrain: nowhere\n", "train is 'nowhere', which is neither"),
         ("names: [cat]\ntrain: images\nval: valid/images\n", "val is 'valid/images', which"),
@@ -115,4 +116,47 @@ def test_a_yaml_file_that_cannot_be_used(tmp_path: Path, content: str, words: st
 def test_yolo_labels_without_names_say_what_is_missing(tmp_path: Path) -> None:
     yolo_picture(tmp_path / "images" / "a.png")
     with pytest.raises(DatasetError, match=r"has labels/ but neither data\.yaml nor classes\.txt"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize(("shape", "line"), [("[2, 3]", " .2 .9 2 .1 .1 0"), ("[3, 2]", " .1" * 6)])
+def test_yolo_key_points_are_no_polygon(tmp_path: Path, shape: str, line: str) -> None:
+    for split, count in (("train", 3), ("val", 2)):
+        for n in range(count):
+            yolo_picture(tmp_path / "images" / split / f"{n}.png", line=YOLO_LINE.strip() + line)
+    yaml = f"names: [cat]\ntrain: images/train\nval: images/val\nkpt_shape: {shape}\n"
+    text(tmp_path / "data.yaml", yaml)
+    lines = check(tmp_path, "yolo", (3, 2, None))
+    assert len(lines) == 1  # nothing mended
+    yolo_picture(tmp_path / "images" / "val" / "0.png", line=YOLO_LINE.strip() + " .2 .3\n")
+    with pytest.raises(DatasetError, match=r"0\.txt line 1: found 7 values, expected 11 .* or 5"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("shape", ["17", "[17]", "[0, 3]", "[true, 3]", "[17, x]"])
+def test_yolo_a_shape_of_key_points_that_is_none(tmp_path: Path, shape: str) -> None:
+    text(tmp_path / "data.yaml", f"names: [cat]\nkpt_shape: {shape}\n")
+    with pytest.raises(DatasetError, match=r"data\.yaml: kpt_shape is .*, expected the number"):
+        read_splits(tmp_path)
+
+
+def test_yolo_pictures_elsewhere_without_labels_are_empty(tmp_path: Path) -> None:
+    text(tmp_path / "set" / "classes.txt", "cat\n")
+    for n in range(5):
+        text(tmp_path / "set" / "labels" / f"{n}.txt", YOLO_LINE)
+        picture(tmp_path / "mine" / f"{n}.png")
+    text(tmp_path / "set" / "labels" / "test.txt", YOLO_LINE)  # labels, though called like a list
+    for name in ("test", "background"):
+        picture(tmp_path / "mine" / f"{name}.png")
+    dataset = read_split(tmp_path / "set", "all", images=tmp_path / "mine")
+    assert (len(dataset), dataset.count_boxes()) == (7, 6)
+    assert next(dataset.file_name(i) for i in dataset.empty_images().tolist()).endswith(
+        "background.png"
+    )
+
+
+def test_yolo_names_without_any_label_file(tmp_path: Path) -> None:
+    text(tmp_path / "classes.txt", "cat\n")
+    picture(tmp_path / "images" / "a.png")
+    with pytest.raises(DatasetError, match=r"classes\.txt: it names classes, but none of the pic"):
         read_splits(tmp_path)

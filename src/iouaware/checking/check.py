@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from iouaware.checking.boxes import find_box_problems
-from iouaware.checking.classes import count_classes, find_class_problems
+from iouaware.checking.classes import count_classes, find_class_problems, find_part_problems
 from iouaware.checking.comparing import compare_with_model, read_info
 from iouaware.checking.cover import find_uncovered
 from iouaware.checking.findings import CheckReport, sort_findings
@@ -40,6 +40,7 @@ def check_data(
     in_cover, anchors = find_uncovered(examined)
     findings = [
         *find_reading_problems(examined),
+        *find_part_problems(examined),
         *in_pictures,
         *find_box_problems(examined),
         *find_class_problems(examined),

@@ -41,6 +41,17 @@ def find_class_problems(examined: ExaminedSet) -> list[Finding]:
     return found
 
 
+def find_part_problems(examined: ExaminedSet) -> list[Finding]:
+    """Return findings about parts that training would refuse whatever is in them."""
+    found = []
+    if whole_key(examined) is None and not examined.layout.problems:
+        found.append(find("no-training", f"found only {', '.join(examined.parts)}"))
+    for split, part in examined.parts.items():
+        if not len(part.dataset) and not part.examination.problems:
+            found.append(find("no-pictures", f"{split} has no pictures", split=split))
+    return found
+
+
 def _compare_with_training(
     counts: dict[str, Counter[str]], training: str, total: Counter[str]
 ) -> Iterator[Finding]:

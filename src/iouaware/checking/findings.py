@@ -70,6 +70,8 @@ KINDS = _table(
     # files and pictures
     ("unreadable-file", "error", "files that cannot be read", "correct or replace the file"),
     ("missing-split", "error", "parts that are not there", "correct the path"),
+    ("no-training", "error", "data without a part to learn from", "add a training part"),
+    ("no-pictures", "error", "parts without pictures", "put pictures there, or take the part out"),
     ("missing-picture", "error", "pictures that are not there", "put the picture there, or take "
      "its annotations out"),
     ("unreadable-picture", "error", "pictures that cannot be read", "replace the picture or take "
@@ -84,6 +86,8 @@ KINDS = _table(
      "nothing, where every other program that reads them turns them too"),
     ("double-image-id", "error", "image ids used twice", "give each image an id of its own"),
     ("double-annotation", "error", "pictures with two annotation files", "take one out"),
+    ("double-entry", "error", "pictures entered twice with other boxes", "join the entries: the "
+     "objects of one are background in the other"),
     ("leak", "error", "pictures in two parts of the data", "take one of them out, or the figures "
      "will be too good"),
     ("near-leak", "warning", "nearly equal pictures in two parts of the data", "keep both in the "

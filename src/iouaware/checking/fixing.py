@@ -17,6 +17,7 @@ from iouaware.data.dataset import Dataset
 from iouaware.data.examination import StoredPicture
 from iouaware.data.examining import ExaminedSet
 from iouaware.data.writers import WRITERS
+from iouaware.errors import DatasetError
 from iouaware.structures import BoolArray
 
 # what becomes of each kind of finding in the copy; reading has mended some already
@@ -91,6 +92,7 @@ def correct(
         for index in range(len(dataset)):
             name = dataset.file_name(index)
             kept[index] &= name not in broken and (split, name) not in given_up
+        kept &= ~_entered_again(dataset, split, findings)
         label_of = np.array([names.index(name) for name in dataset.class_names], np.int64)
         labels = label_of[dataset.labels] if len(dataset.labels) else dataset.labels
         dataset = replace(dataset, class_names=names, category_ids=ids, labels=labels)
@@ -102,9 +104,14 @@ def write_corrected(parts: Sequence[Dataset], folder: Path) -> None:
     """Write the corrected copy, pictures too, in the format it came in.
 
     Raises:
-        DatasetError: a picture cannot be copied, or two would get one name.
+        DatasetError: no picture is left, or one cannot be copied.
     """
     filled = [part for part in parts if len(part)]
+    if not filled:
+        raise DatasetError(
+            f"{parts[0].root}: no picture is left that could be written; see what check says, and "
+            "put the pictures there"
+        )
     WRITERS[parts[0].format](filled, folder)
 
 
@@ -120,7 +127,7 @@ def _choose_copies(examined: ExaminedSet, findings: Sequence[Finding]) -> set[tu
     """
     given_up: set[tuple[str, str]] = set()
     for finding in findings:
-        if finding.kind == "duplicate-picture":
+        if finding.kind == "duplicate-picture" and not _is_entry(finding):
             given_up.add((finding.split, finding.file))
         elif finding.kind == "leak" and finding.twin is not None:
             both = [(finding.split, finding.file), finding.twin]
@@ -131,6 +138,30 @@ def _choose_copies(examined: ExaminedSet, findings: Sequence[Finding]) -> set[tu
         for split, file in given_up
         if lost[split] <= _MOST_LOST * len(examined.parts[split].dataset)
     }
+
+
+def _is_entry(finding: Finding) -> bool:
+    """Tell whether a picture that is there twice is one file with two entries."""
+    return finding.twin == (finding.split, finding.file)
+
+
+def _entered_again(dataset: Dataset, split: str, findings: Sequence[Finding]) -> BoolArray:
+    """Return a mask [I] of entries that repeat an earlier one, picture and boxes."""
+    twice = {
+        f.file
+        for f in findings
+        if f.kind == "duplicate-picture" and f.split == split and _is_entry(f)
+    }
+    again = np.zeros(len(dataset), np.bool_)
+    seen: set[tuple[str, bytes, bytes]] = set()
+    for index in range(len(dataset)):
+        name = dataset.file_name(index)
+        if name in twice:
+            target = dataset.target(index)
+            entry = (name, target.boxes.tobytes(), target.labels.tobytes())
+            again[index] = entry in seen
+            seen.add(entry)
+    return again
 
 
 def _keep_boxes(dataset: Dataset, kept: BoolArray) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,11 +91,11 @@ def find_picture_problems(
     equal = {index: group[0] for group in groups for index in group}
     for group in groups:
         found += _tell_copies(pictures, group)
-    alike = [
+    alike = (
         (int(thumbnails.rows[first]), int(thumbnails.rows[second]))
         for first, second in find_alike(thumbnails.pixels)
-    ]
-    alike = [pair for pair in alike if equal.get(pair[0], -1) != equal.get(pair[1], -2)]
+    )
+    alike = (pair for pair in alike if equal.get(pair[0], -1) != equal.get(pair[1], -2))
     found += _tell_alike(pictures, alike)
     return found, {"pictures": len(pictures.paths), "decoded": len(chosen)}
 
@@ -126,31 +126,38 @@ def _tell_copies(pictures: PictureList, group: Sequence[int]) -> Iterator[Findin
         others = [other for other in group if pictures.splits[other] != pictures.splits[index]]
         other = others[0] if others and others[0] < index else group[0]
         leak = pictures.splits[other] != pictures.splits[index]
+        other_boxes = pictures.labels[other] != pictures.labels[index]
+        if other_boxes and pictures.paths[other] == pictures.paths[index] and not leak:
+            yield _about(pictures, index, "double-entry", "entered again with other boxes", other)
+            continue
         message = f"the same picture as {pictures.names[other]}"
         message += f" in {pictures.splits[other]}" if leak else ""
-        if pictures.labels[other] != pictures.labels[index]:
-            message += ", with other boxes"
+        message += ", with other boxes" if other_boxes else ""
         yield _about(pictures, index, "leak" if leak else "duplicate-picture", message, other)
 
 
-def _tell_alike(pictures: PictureList, pairs: Sequence[tuple[int, int]]) -> Iterator[Finding]:
-    """Tell each picture that is nearly another once, those of another part first."""
-    with_double = {index for pair in pairs for index in pair}
-    if len(with_double) > max(20, _ALIKE_SHARE * len(pictures.paths)):
-        first, second = pairs[0]
-        message = (
-            f"{len(with_double):,} of {len(pictures.paths):,} pictures are nearly equal to another "
-            f"one, such as {pictures.names[first]} and {pictures.names[second]}: copies of a "
-            "picture cannot be told from frames of one scene"
-        )
-        yield find("alike", message)
-        return
-    told: set[int] = set()
-    crossing = [pair for pair in pairs if pictures.splits[pair[0]] != pictures.splits[pair[1]]]
-    for first, second in [*crossing, *pairs]:
-        if second in told:
-            continue
-        told.add(second)
+def _tell_alike(pictures: PictureList, pairs: Iterable[tuple[int, int]]) -> Iterator[Finding]:
+    """Tell each picture that is nearly another once, beside one of another part if there is one."""
+    with_double: set[int] = set()
+    first_of: dict[int, int] = {}  # frames of one scene make millions of pairs: one each is kept
+    first_elsewhere: dict[int, int] = {}
+    for first, second in pairs:
+        with_double.update((first, second))
+        first_of.setdefault(second, first)
+        if pictures.splits[first] != pictures.splits[second]:
+            first_elsewhere.setdefault(second, first)
+        if len(with_double) > max(20, _ALIKE_SHARE * len(pictures.paths)):
+            second, first = next(iter(first_of.items()))
+            message = (
+                f"at least {len(with_double):,} of {len(pictures.paths):,} pictures are nearly "
+                f"equal to another one, such as {pictures.names[first]} and "
+                f"{pictures.names[second]}: copies of a picture cannot be told from frames of one "
+                "scene"
+            )
+            yield find("alike", message)
+            return
+    in_one_part = {two: one for two, one in first_of.items() if two not in first_elsewhere}
+    for second, first in {**first_elsewhere, **in_one_part}.items():
         leak = pictures.splits[first] != pictures.splits[second]
         message = f"nearly the same picture as {pictures.names[first]}"
         message += f" in {pictures.splits[first]}" if leak else ""

@@ -99,7 +99,7 @@ def read_thumbnails(paths: Sequence[Path], chosen: Sequence[int]) -> Thumbnails:
 
 
 def find_alike(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of rows whose thumbnails show the same picture, the smaller row first.
+    """Yield pairs of rows whose thumbnails show the same picture, in order, the smaller row first.
 
     Brightness, contrast and colour may differ, and the picture may have been stored anew, resized
     or cut by a pixel or two. A picture of a single colour is like no other.
@@ -115,13 +115,13 @@ def find_alike(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
     for start in range(0, len(values), _BLOCK):
         rows = values[start : start + _BLOCK]
         correlation = rows @ values[start:].T / length  # [block, D - start]
-        for first, second in np.argwhere(correlation >= _CORRELATION).tolist():
-            if second <= first:
-                continue
-            gap = np.abs(values[start + first] - values[start + second]).max()
-            larger = float(max(spread[start + first, 0], spread[start + second, 0]))
-            if gap * larger <= _CELL_DIFFERENCE:
-                yield start + first, start + second
+        for offset, alike in enumerate(correlation >= _CORRELATION):
+            first = start + offset
+            others = first + 1 + np.flatnonzero(alike[offset + 1 :])  # the rows after this one
+            gaps = np.abs(values[others] - values[first]).max(axis=1, initial=0)
+            larger = np.maximum(spread[others, 0], spread[first, 0])
+            for second in others[gaps * larger <= _CELL_DIFFERENCE].tolist():
+                yield first, second
 
 
 def _has_end(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
 from iouaware.data.examination import Examination, noting
 from iouaware.data.mending import NO_CROWD_GIVEN, ROTATED, Mended
-from iouaware.data.pictures import PictureFinder, read_shown_sizes
+from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
+from iouaware.data.pictures import read_shown_sizes
 from iouaware.data.rotation import enclosing_box
 from iouaware.errors import DatasetError, shown
 from iouaware.parsing import parse_json
@@ -55,14 +57,7 @@ def read_coco(
     labels = classes.labels_of(own.names, str(annotations))
     label_of_id = {id_: labels[name] for id_, name in zip(own.ids, own.names, strict=True)}
     by_image = _group_by_image(content, annotations, examination)
-    images, paths, declared = [], [], []
-    for position, image in enumerate(content["images"]):
-        where = f"{annotations} image {image.get('id', position)}"
-        with noting(examination, "missing-picture", str(image.get("file_name", "")), where):
-            size = _declared_size(image, where)
-            paths.append(finder.find(_file_name(image, where), where))
-            images.append(image)
-            declared.append(size)
+    images, paths, declared = _find_pictures(content["images"], annotations, finder, examination)
     builder = DatasetBuilder(
         "coco", root, split, classes.names, classes.ids, strict, "xywh", examination
     )
@@ -77,14 +72,35 @@ def read_coco(
             with noting(examination, "unreadable-box", path, name):
                 box = _read_box(row, name, builder.mended, path.name)
                 area = _read_area(row, name)
+                is_crowd = _read_crowd(row, name, builder.mended, path.name)
                 with noting(examination, "unknown-class", path, name):
                     wanted.append(_label(row, label_of_id, own, name))
                     boxes.append(box)
                     areas.append(area)
                     names.append(name)
-                    crowd.append(_read_crowd(row, name, builder.mended, path.name))
+                    crowd.append(is_crowd)
         builder.add_image(path, *wh, boxes, wanted, crowd, areas, names.__getitem__)
     return builder.build()
+
+
+def _find_pictures(
+    listed: list[dict[str, Any]],
+    annotations: Path,
+    finder: PictureFinder,
+    examination: Examination | None,
+) -> tuple[list[dict[str, Any]], list[Path], list[tuple[int, int] | None]]:
+    """Return the images whose pictures are there, these, and the sizes declared."""
+    images, found, declared = [], [], []
+    for position, image in enumerate(listed):
+        where = f"{annotations} image {image.get('id', position)}"
+        with noting(examination, "missing-picture", str(image.get("file_name", "")), where):
+            size, name = _declared_size(image, where), _file_name(image, where)
+            found.append((name, finder.find(name, where), where))
+            images.append(image)
+            declared.append(size)
+    kept = keep_one_name_a_picture(found, examination)
+    paths = [picture for _, picture, _ in found]
+    return list(compress(images, kept)), list(compress(paths, kept)), list(compress(declared, kept))
 
 
 def read_coco_json(annotations: Path) -> dict[str, Any]:
@@ -194,7 +210,7 @@ def _file_name(image: dict[str, Any], where: str) -> str:
 
 
 def _declared_size(image: dict[str, Any], where: str) -> tuple[int, int] | None:
-    """Return (width, height), None where the file leaves them out or has zeros."""
+    """Return (width, height), None where the file leaves them out, or has no pixel to a side."""
     sides = image.get("width"), image.get("height")
     if not all(sides):
         return None
@@ -202,7 +218,8 @@ def _declared_size(image: dict[str, Any], where: str) -> tuple[int, int] | None:
         raise DatasetError(
             f"{where}: width {shown(sides[0])} and height {shown(sides[1])}, expected numbers"
         )
-    return int(sides[0]), int(sides[1])  # type: ignore[arg-type]  # numbers, as just seen
+    width, height = int(sides[0]), int(sides[1])  # type: ignore[arg-type]  # as just seen
+    return (width, height) if min(width, height) > 0 else None
 
 
 def _label(row: dict[str, Any], label_of_id: dict[int, int], own: ClassList, name: str) -> int:
@@ -238,7 +255,14 @@ def _read_box(row: dict[str, Any], name: str, mended: Mended, file: str) -> list
 def _read_crowd(row: dict[str, Any], name: str, mended: Mended, file: str) -> bool:
     if "iscrowd" not in row:
         mended.add(NO_CROWD_GIVEN, file, name)
-    return bool(row.get("iscrowd")) or bool(row.get("ignore"))
+    return any(_read_flag(row, key, name) for key in ("iscrowd", "ignore"))
+
+
+def _read_flag(row: dict[str, Any], key: str, name: str) -> bool:
+    value = row.get(key)
+    if value not in (None, 0, 1, "", "0", "1"):  # False is 0, and True 1
+        raise DatasetError(f"{name}: {key} is {shown(value)}, expected 0 or 1")
+    return value in (1, "1")
 
 
 def _read_area(row: dict[str, Any], name: str) -> float:

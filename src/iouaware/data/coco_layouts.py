@@ -6,7 +6,7 @@ from pathlib import Path
 
 from iouaware.data.examination import Examination
 from iouaware.data.parts import ALL, SPLIT_ALIASES, CocoPart, Layout, split_folders, split_of
-from iouaware.data.pictures import PictureFinder
+from iouaware.data.picture_finder import PictureFinder
 
 # COCO's other tasks lie in the same folder
 _OTHER_TASKS = ("captions", "keypoints", "panoptic", "stuff", "image_info")

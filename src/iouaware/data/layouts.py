@@ -66,18 +66,20 @@ def read_splits(
     """
     layout, notes = recognise(data, images)
     train, val, made, read = _read_training(layout, data, empty, strict)
-    test = None
+    parts, left_out = [train, val], []
     if "test" in layout.parts:
         test = layout.parts["test"].read("test", _classes_of(train), strict)
-        read = [*read, test]
+        if test.count_boxes():
+            parts, read = [*parts, test], [*read, test]
+        else:
+            left_out = [f"test is left out: none of its {len(test):,} pictures has a box"]
     for dataset in (train, val):
         if not dataset.count_boxes():
             raise DatasetError(
                 f"{data}: none of the {len(dataset)} pictures of {dataset.split} has a box; "
                 "expected some objects"
             )
-    parts = [train, val] if test is None or not len(test) else [train, val, test]
-    lines = [_describe(layout, parts), *notes, *layout.notes]
+    lines = [_describe(layout, parts), *notes, *layout.notes, *left_out]
     mended = read[0].mended
     for dataset in read[1:]:
         mended = mended.merged(dataset.mended)
@@ -148,24 +150,34 @@ def recognise(
     if not data.exists():
         raise DatasetError(f"{data}: no such file or folder; expected a data set")
     data, images = data.absolute(), None if images is None else images.absolute()
-    finders = (find_coco, find_yolo, find_voc)
+    finders = {"coco": find_coco, "yolo": find_yolo, "voc": find_voc}
     found: list[Layout] = []
-    for find in finders:
+    failed: list[tuple[str, DatasetError]] = []
+    for form, find in finders.items():
+        noted = None if examination is None or found else Examination()
         try:
-            layout = find(data, images, None if found else examination)
-        except DatasetError:
-            if not found:  # a second reading may be wrong altogether
-                raise
+            layout = find(data, images, noted)
+        except DatasetError as error:  # another reading may be the right one
+            if not found:
+                failed.append((form, error))
             continue
         if layout is not None and layout.parts:
             found.append(layout)
+            if examination is not None and noted is not None:
+                examination.problems.extend(noted.problems)
     if not found:
+        if failed:
+            raise failed[0][1]
         raise DatasetError(
             f"{data}: no data set found; expected COCO (annotations/*.json), Pascal VOC "
             "(Annotations/*.xml) or YOLO (data.yaml), or one of their exports"
         )
-    first, notes = found[0], []
-    for other in found[1:]:
+    # the first that has something to learn from, else the first
+    first = next((layout for layout in found if _training_key(layout)), found[0])
+    notes = [f"not read as {FORMAT_NAMES[form]}: {error}" for form, error in failed]
+    for other in found:
+        if other is first:
+            continue
         notes.append(
             f"read as {FORMAT_NAMES[first.format]} ({first.found_by}); it could also be read as "
             f"{FORMAT_NAMES[other.format]} ({other.found_by})"

@@ -12,7 +12,7 @@ from iouaware.data.classes import ClassList
 from iouaware.data.coco import coco_classes, read_coco, read_coco_json
 from iouaware.data.dataset import Dataset
 from iouaware.data.examination import Examination
-from iouaware.data.pictures import PictureFinder
+from iouaware.data.picture_finder import PictureFinder
 from iouaware.data.voc import read_voc, voc_classes
 from iouaware.data.yolo import read_yolo
 
@@ -122,11 +122,12 @@ class VocPart:
 
 @dataclass(frozen=True)
 class YoloPart:
-    """Pictures with their text files, and the classes that the data set names."""
+    """Pictures with their text files, the classes that the data set names, and its key points."""
 
     pictures: tuple[tuple[Path, Path | None], ...]
     classes: ClassList
     root: Path
+    keypoints: int = 0
 
     def read_classes(self) -> ClassList:
         """Return the named classes."""
@@ -145,6 +146,7 @@ class YoloPart:
             self.classes,
             root=self.root,
             split=split,
+            keypoints=self.keypoints,
             strict=strict,
             examination=examination,
         )

@@ -1,18 +1,15 @@
-"""Finding the pictures that annotations name, and looking at their headers many at a time."""
+"""Listing pictures, and looking at their headers many at a time."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote
 
 from iouaware.data.examination import Examination, StoredPicture, noting
-from iouaware.errors import DatasetError, shown
+from iouaware.errors import DatasetError
 from iouaware.images import IMAGE_SUFFIXES, read_image, read_stored_size
 
 if TYPE_CHECKING:
@@ -23,126 +20,6 @@ _Out = TypeVar("_Out")
 _THREADS = 8
 _CHUNK = 32  # handing over a single header costs more than reading it
 _SIDEWAYS = (5, 6, 7, 8)
-# Label Studio puts eight hexadecimal digits before the name of each file it is given
-_HASH_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
-
-
-class PictureFinder:
-    """Finds pictures by the names that annotation files have for them.
-
-    A name is tried as a path below each folder, then its last part alone in each folder, then
-    anywhere below the tree: as it is, without a hash prefix, whatever its case.
-    """
-
-    def __init__(self, folders: Sequence[Path], tree: Path, images: Path | None = None) -> None:
-        """Look in these folders.
-
-        Args:
-            folders: the likely ones, best first; those that do not exist are passed over.
-            tree: searched by name when nothing is found in the folders.
-            images: what ``--images`` says; it replaces both.
-
-        Raises:
-            DatasetError: ``images`` is no folder.
-        """
-        if images is not None:
-            if not images.is_dir():
-                raise DatasetError(
-                    f"--images {images}: no such folder; expected the pictures there"
-                )
-            folders, tree = [images], images
-        self._folders = [folder for folder in folders if folder.is_dir()]
-        self._tree = tree
-
-    def find(self, name: str, where: str) -> Path:
-        """Return the file that a name means.
-
-        Args:
-            name: as the annotations have it; backslashes and ``..`` are borne.
-            where: names the annotation in messages.
-
-        Raises:
-            DatasetError: there is no such picture, or several equally good ones.
-        """
-        spellings = _spell(name)
-        lasts = [spelling.rpartition("/")[2] for spelling in spellings]
-        for tail in dict.fromkeys((*spellings, *lasts)):
-            for folder in self._folders:
-                path = folder / tail
-                if tail and is_there(path) and path.is_file():
-                    return path
-        for last in dict.fromkeys(lasts):
-            path_found = self._search(self._by_name, last, lambda path: path.name, where)
-            if path_found is not None:
-                return path_found
-        places = ", ".join(dict.fromkeys(map(str, [*self._folders[:3], self._tree])))
-        raise DatasetError(
-            f"{where}: no picture {shown(name)} in {places} or below; put it there, or say where "
-            "the pictures are with --images DIR"
-        )
-
-    def find_stem(self, stem: str, where: str) -> Path | None:
-        """Return the picture of this name without its suffix, or None.
-
-        Raises:
-            DatasetError: there are several equally good ones.
-        """
-        return self._search(self._by_stem, stem, lambda path: path.stem, where)
-
-    def _search(
-        self,
-        index: dict[str, list[Path]],
-        name: str,
-        part: Callable[[Path], str],
-        where: str,
-    ) -> Path | None:
-        for wanted in dict.fromkeys((name, _HASH_PREFIX.sub("", name))):
-            found = index.get(wanted.lower(), [])
-            found = [path for path in found if part(path) == wanted] or found
-            if len(found) > 1:
-                raise DatasetError(
-                    f"{where}: {len(found)} pictures are called {wanted!r}, such as {found[0]} and "
-                    f"{found[1]}; expected one"
-                )
-            if found:
-                return found[0]
-        return None
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[Path]]:
-        return _index(self._pictures, lambda path: path.name)
-
-    @cached_property
-    def _by_stem(self) -> dict[str, list[Path]]:
-        return _index(self._pictures, lambda path: path.stem)
-
-    @cached_property
-    def _pictures(self) -> list[Path]:
-        return list_pictures(self._tree)
-
-
-def is_there(path: Path) -> bool:
-    """Tell whether there is such a path; a name that no file can have is not there."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or with a zero byte
-        return False
-
-
-def _spell(name: str) -> list[str]:
-    """Return the paths that a name may mean: as it stands, and as Label Studio's address."""
-    posix = name.replace("\\", "/")
-    address = unquote(posix.rpartition("?d=")[2]).replace("\\", "/")
-    return list(dict.fromkeys((posix, address)))
-
-
-def _index(pictures: list[Path], part: Callable[[Path], str]) -> dict[str, list[Path]]:
-    """Sort pictures by a part of their names in lower case, with and without hash prefix."""
-    found: dict[str, list[Path]] = {}
-    for path in pictures:
-        for name in {part(path).lower(), _HASH_PREFIX.sub("", part(path)).lower()}:
-            found.setdefault(name, []).append(path)
-    return found
 
 
 def list_pictures(folder: Path) -> list[Path]:

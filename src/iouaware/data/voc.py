@@ -134,9 +134,9 @@ def read_voc_xml(path: Path) -> VocAnnotation:
     size = root.find("size")
     declared = None
     if size is not None:
-        width = _read_number(size, "width", f"{path} size", 0)
-        height = _read_number(size, "height", f"{path} size", 0)
-        declared = (int(width), int(height)) if width > 0 and height > 0 else None
+        width = int(_read_number(size, "width", f"{path} size", 0))
+        height = int(_read_number(size, "height", f"{path} size", 0))
+        declared = (width, height) if width > 0 and height > 0 else None
     return VocAnnotation(_text(root, "filename"), declared, tuple(objects))
 
 

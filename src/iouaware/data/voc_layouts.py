@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
 from iouaware.data.parts import ALL, Layout, VocPart, split_folders, split_of
-from iouaware.data.pictures import PictureFinder, list_pictures
+from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
+from iouaware.data.pictures import list_pictures
 from iouaware.data.voc import read_voc_xml
 from iouaware.errors import DatasetError
 from iouaware.images import IMAGE_SUFFIXES
@@ -39,13 +41,13 @@ def find_voc(
     pairs: dict[str, _Pairs] = {}
     notes: list[str] = []
     for year in years:
-        for split, found in _read_year(year, images, examination).items():
+        for split, found in _read_year(year, images, examination, notes).items():
             pairs.setdefault(split, []).extend(found)
     if len(years) > 1:
         names = ", ".join(year.folder.name for year in years)
         notes.append(f"{len(years)} folders are read together: {names}")
     if not years:
-        pairs = _find_beside(data, images, examination)
+        pairs = _find_beside(data, images, examination, notes)
     if not pairs:
         return None
     _drop_unlabelled(pairs, notes)
@@ -58,6 +60,13 @@ def find_voc(
 class _Year:
     folder: Path
     annotations: Path
+
+
+@dataclass(frozen=True)
+class _Place:
+    annotations: Path
+    finder: PictureFinder
+    pictures: Path
 
 
 def _find_years(data: Path) -> list[_Year]:
@@ -77,7 +86,7 @@ def _find_years(data: Path) -> list[_Year]:
 
 
 def _read_year(
-    year: _Year, images: Path | None, examination: Examination | None
+    year: _Year, images: Path | None, examination: Examination | None, notes: list[str]
 ) -> dict[str, _Pairs]:
     folders = [year.folder / name for name in _PICTURE_FOLDERS if (year.folder / name).is_dir()]
     tree = folders[0] if folders else year.folder
@@ -85,18 +94,22 @@ def _read_year(
     lists = _find_lists(year.folder)
     if not lists:
         own = {
-            split: _pair_all(folder, finder, images or _picture_folder(tree, folder), examination)
+            split: _Place(folder, finder, images or _picture_folder(tree, folder))
             for split, folder in split_folders(year.annotations).items()
             if any(folder.glob("**/*.xml"))
         }
-        return own or {ALL: _pair_all(year.annotations, finder, images or tree, examination)}
+        whole = {ALL: _Place(year.annotations, finder, images or tree)}
+        return _pair_places(own or whole, examination, notes)
     pairs: dict[str, _Pairs] = {}
     for split, path in lists.items():
-        pairs[split] = []
+        found: _Pairs = []
+        named = []
         for number, stem in _read_list(path):
             where = f"{path} line {number}"
             with noting(examination, "missing-picture", stem, where):
-                pairs[split].append(_pair_listed(stem, year.annotations, finder, where))
+                found.append(_pair_listed(stem, year.annotations, finder, where))
+                named.append((stem, found[-1][0], where))
+        pairs[split] = list(compress(found, keep_one_name_a_picture(named, examination)))
     return pairs
 
 
@@ -147,7 +160,7 @@ def _pair_listed(
         xml = annotations / f"{Path(stem).name}.xml"
     if xml.is_file():
         return _find_picture(xml, finder), xml
-    picture = finder.find_stem(Path(stem).name, where)
+    picture = finder.find_stem(Path(stem), where)
     if picture is None:
         raise DatasetError(
             f"{where}: neither a picture nor an XML file called {stem!r}; expected both, or a "
@@ -158,31 +171,56 @@ def _pair_listed(
 
 def _find_picture(xml: Path, finder: PictureFinder) -> Path:
     """Find a picture by the name of its XML file, else by the name inside it."""
-    picture = finder.find_stem(xml.stem, str(xml))
+    try:
+        picture = finder.find_stem(xml.with_suffix(""), str(xml))
+    except DatasetError:  # several, such as a JPEG and a PNG: the name inside may tell
+        named = read_voc_xml(xml).file_name
+        if not named:
+            raise
+        return finder.find(named, str(xml))
     return picture or finder.find(read_voc_xml(xml).file_name or f"{xml.stem}.*", str(xml))
 
 
-def _pair_all(
-    annotations: Path, finder: PictureFinder, pictures: Path, examination: Examination | None
-) -> _Pairs:
-    """Pair every XML file with its picture, and add the pictures that have none."""
+def _pair_places(
+    places: dict[str, _Place], examination: Examination | None, notes: list[str]
+) -> dict[str, _Pairs]:
+    """Pair the XML files of each split with their pictures.
+
+    Pictures without an XML file are empty ones of the split whose folder they lie in. Where splits
+    share a folder of pictures, no one knows whose those are, and they are left out.
+    """
+    pairs = {split: _pair_all(place, examination) for split, place in places.items()}
+    taken = {picture for found in pairs.values() for picture in found}
+    for folder in dict.fromkeys(place.pictures for place in places.values()):
+        sharing = [split for split, place in places.items() if place.pictures == folder]
+        empty = [picture for picture in list_pictures(folder) if picture not in taken]
+        if len(sharing) == 1:
+            pairs[sharing[0]].update(dict.fromkeys(empty))
+        elif empty:
+            notes.append(
+                f"{len(empty):,} pictures in {folder} are left out, such as {empty[0].name}: they "
+                f"have no XML file, and may belong to {' or '.join(sharing)}"
+            )
+    return {split: sorted(found.items()) for split, found in pairs.items()}
+
+
+def _pair_all(place: _Place, examination: Examination | None) -> dict[Path, Path | None]:
+    """Pair every XML file of a folder with its picture."""
     pairs: dict[Path, Path | None] = {}
-    for xml in sorted(annotations.glob("**/*.xml")):
+    for xml in sorted(place.annotations.glob("**/*.xml")):
         with noting(examination, "missing-picture", xml.stem, xml):
-            picture = _find_picture(xml, finder)
+            picture = _find_picture(xml, place.finder)
             with noting(examination, "double-annotation", picture, xml):
                 if picture in pairs:
                     raise DatasetError(
                         f"{xml}: {picture} also belongs to {pairs[picture]}; expected one"
                     )
                 pairs[picture] = xml
-    for picture in list_pictures(pictures):
-        pairs.setdefault(picture, None)
-    return sorted(pairs.items(), key=lambda pair: pair[0])
+    return pairs
 
 
 def _find_beside(
-    data: Path, images: Path | None, examination: Examination | None
+    data: Path, images: Path | None, examination: Examination | None, notes: list[str]
 ) -> dict[str, _Pairs]:
     """Find XML files that lie beside their pictures, in one folder or one a split."""
     folders = {
@@ -192,12 +230,11 @@ def _find_beside(
     }
     if not folders and any(_xml_below(data, "*.xml")):
         folders = {ALL: data}
-    return {
-        split: _pair_all(
-            folder, PictureFinder([folder], folder, images), images or folder, examination
-        )
+    places = {
+        split: _Place(folder, PictureFinder([folder], folder, images), images or folder)
         for split, folder in folders.items()
     }
+    return _pair_places(places, examination, notes)
 
 
 def _xml_below(folder: Path, pattern: str) -> Iterable[Path]:

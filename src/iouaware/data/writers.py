@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree  # only to write; reading goes through defusedxml
@@ -32,10 +33,10 @@ def write_coco(splits: Sequence[Dataset], directory: Path) -> None:
         directory: is made where it does not exist.
 
     Raises:
-        DatasetError: two pictures of a split would get the same name.
+        DatasetError: a picture cannot be copied.
     """
     for dataset in splits:
-        names = _copy_pictures(dataset, directory / "images" / dataset.split)
+        names = _copy_pictures(dataset, directory / "images" / dataset.split, set())
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for index, name in enumerate(names):
@@ -61,19 +62,13 @@ def write_voc(splits: Sequence[Dataset], directory: Path) -> None:
         directory: is made where it does not exist.
 
     Raises:
-        DatasetError: two pictures would get the same name; VOC keeps all splits in one folder.
+        DatasetError: a picture cannot be copied.
     """
-    taken: set[str] = set()
+    taken: set[str] = set()  # VOC keeps all splits in one folder
     for dataset in splits:
-        names = _copy_pictures(dataset, directory / "JPEGImages")
+        names = _copy_pictures(dataset, directory / "JPEGImages", taken)
         stems = [Path(name).stem for name in names]
         for index, (name, stem) in enumerate(zip(names, stems, strict=True)):
-            if stem in taken:
-                raise DatasetError(
-                    f"{dataset.file_name(index)}: another picture is called {stem} too, and VOC "
-                    "needs names that differ over all splits; rename one"
-                )
-            taken.add(stem)
             tree = _voc_annotation(dataset, index, name)
             text = ElementTree.tostring(tree, encoding="unicode")
             _write_text(directory / "Annotations" / f"{stem}.xml", text + "\n")
@@ -89,11 +84,10 @@ def write_yolo(splits: Sequence[Dataset], directory: Path) -> None:
         directory: is made where it does not exist.
 
     Raises:
-        DatasetError: two pictures of a split would get the same name, or a box is ignored, which
-            YOLO cannot say.
+        DatasetError: a picture cannot be copied, or a box is ignored, which YOLO cannot say.
     """
     for dataset in splits:
-        names = _copy_pictures(dataset, directory / "images" / dataset.split)
+        names = _copy_pictures(dataset, directory / "images" / dataset.split, set())
         for index, name in enumerate(names):
             target = dataset.target(index)
             if target.ignored.any():
@@ -170,24 +164,26 @@ def _yolo_box(box: FloatArray, width: int, height: int) -> str:
     return " ".join(repr(value) for value in values)
 
 
-def _copy_pictures(dataset: Dataset, folder: Path) -> list[str]:
-    """Copy a split's pictures into one folder and return their names there."""
+def _copy_pictures(dataset: Dataset, folder: Path, taken: set[str]) -> list[str]:
+    """Copy a split's pictures into one folder and return their names there.
+
+    Args:
+        dataset: the split.
+        folder: is made where it does not exist.
+        taken: names without suffix that are given away; ``a`` becomes ``a-2`` where it is one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
-    taken: dict[str, str] = {}
     for index in range(len(dataset)):
         source = dataset.record(index).path
-        if source.stem in taken:
-            raise DatasetError(
-                f"{dataset.file_name(index)}: its name is that of {taken[source.stem]}, and both "
-                "would be written into one folder; rename one"
-            )
-        taken[source.stem] = dataset.file_name(index)
+        numbered = (f"{source.stem}-{number}" for number in count(2))
+        stem = next(stem for stem in chain([source.stem], numbered) if stem not in taken)
+        taken.add(stem)
+        names.append(f"{stem}{source.suffix}")
         try:
-            shutil.copyfile(source, folder / source.name)
+            shutil.copyfile(source, folder / names[-1])
         except OSError as error:
             raise DatasetError(f"{source}: cannot be copied to {folder}: {error}") from error
-        names.append(source.name)
     return names
 
 

@@ -25,6 +25,7 @@ def read_yolo(
     *,
     root: Path,
     split: str,
+    keypoints: int = 0,
     strict: bool = False,
     examination: Examination | None = None,
 ) -> Dataset:
@@ -37,6 +38,8 @@ def read_yolo(
         classes: names, and ids as the text files write them.
         root: file names of the result are relative to it.
         split: name of the split.
+        keypoints: how many values of key points follow each box; they are passed over, and no
+            line is a polygon.
         strict: whether a repair is an error.
         examination: notes what would be raised, where the data are examined.
 
@@ -49,10 +52,11 @@ def read_yolo(
     label_of_id = {id_: label for label, id_ in enumerate(classes.ids)}
     sizes = read_shown_sizes([path for path, _ in pictures], None, examination)
     for (path, text), size in zip(pictures, sizes, strict=True):
-        boxes, labels, places, lines = [], [], [], []
+        boxes, labels, places = [], [], []
+        lines = None
         with noting(examination, "unreadable-file", path, text or ""):
             lines = [] if text is None else _read_lines(text)
-        if size is None:
+        if size is None or lines is None:
             continue
         width, height = size
         for number, line in enumerate(lines, 1):
@@ -60,7 +64,7 @@ def read_yolo(
                 continue
             place = f"{text} line {number}"
             with noting(examination, "unreadable-box", path, place):
-                id_, values = _read_values(line.split(), place)
+                id_, values = _read_values(line.split(), place, keypoints)
                 if examination is not None and _look_like_pixels(values):
                     message = f"{place}: {_FIELDS[0]} is {values[0]:g}, {_outside(values)}"
                     examination.note(WRONG_FORM, str(path), message, place)
@@ -87,12 +91,19 @@ def _read_lines(text: Path) -> list[str]:
         raise DatasetError(f"{text}: cannot be read as text ({error})") from error
 
 
-def _read_values(fields: list[str], where: str) -> tuple[int, list[float]]:
+def _read_values(fields: list[str], where: str, keypoints: int) -> tuple[int, list[float]]:
     """Return the class id, and the four values of a box or the coordinates of a polygon."""
     numbers = [_read_number(field, where) for field in fields]
     if not numbers[0].is_integer():
         raise DatasetError(f"{where}: the class is {fields[0][:200]}, expected a whole number")
     values = numbers[1:]
+    if keypoints:
+        if len(values) not in (4, 4 + keypoints):
+            raise DatasetError(
+                f"{where}: found {len(fields)} values, expected {5 + keypoints} (class "
+                f"{' '.join(_FIELDS)}, and {keypoints} for the key points of kpt_shape), or 5"
+            )
+        return int(numbers[0]), values[:4]
     if len(values) != 4 and not _is_polygon(values):
         raise DatasetError(
             f"{where}: found {len(fields)} values, expected 5 (class {' '.join(_FIELDS)}), or a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from iouaware.data.yolo_pairs import (
 )
 from iouaware.errors import DatasetError, shown
 from iouaware.parsing import parse_yaml
+
+_NAMES = re.compile(r"^names\s*:", re.MULTILINE)
 
 
 def find_yolo(
@@ -63,13 +66,13 @@ def _find_yaml(data: Path) -> Path | None:
     usual = [path for path in files if path.stem in ("data", "dataset")]
     if usual:
         return usual[0]
-    named = [path for path in files if "names:" in path.read_text("utf-8", errors="replace")]
+    named = [path for path in files if _NAMES.search(path.read_text("utf-8", errors="replace"))]
     return named[0] if len(named) == 1 else None
 
 
 def _from_yaml(path: Path, images: Path | None, examination: Examination | None) -> Layout:
     content = _read_yaml(path)
-    classes = _read_names(content, path)
+    classes, keypoints = _read_names(content, path), _read_keypoints(content, path)
     root = path.parent
     base = content.get("path")
     bases = [root / base] if isinstance(base, str) else []
@@ -99,13 +102,14 @@ def _from_yaml(path: Path, images: Path | None, examination: Examination | None)
             if images is not None and place is not None and place.is_file():
                 pairs += pair_list(place, bases, images, examination)
             elif images is not None:
-                pairs += pair_labels(labels_folder(place or root / str(entry)), images, path)
+                labels = labels_folder(place or root / str(entry))
+                pairs += pair_labels(labels, images, path, examination)
             elif place is not None:
                 pairs += pair_place(place, bases, examination)
         if pairs:
-            parts[split] = YoloPart(tuple(pairs), classes, root)
+            parts[split] = YoloPart(tuple(pairs), classes, root, keypoints)
     if not parts:
-        return _without_splits(root, classes, images, path.name, examination)
+        parts = _without_splits(root, classes, images, path, examination, keypoints)
     return Layout("yolo", path.name, {**parts}, tuple(notes))
 
 
@@ -113,21 +117,23 @@ def _without_splits(
     root: Path,
     classes: ClassList,
     images: Path | None,
-    found_by: str,
+    found_by: Path,
     examination: Examination | None,
-) -> Layout:
+    keypoints: int = 0,
+) -> dict[str, YoloPart]:
     """Take images/ and labels/, or one folder a split, where no file says what belongs where."""
     pictures = root / "images" if (root / "images").is_dir() else root
     folders = split_folders(pictures) or {ALL: pictures}
-    parts = {}
+    parts: dict[str, YoloPart] = {}
     for split, folder in folders.items():
         if images is not None:
-            pairs = pair_labels(labels_folder(folder), images, root / found_by)
+            labels, whole = labels_folder(folder), set(folders) == {ALL}
+            pairs = pair_labels(labels, images, found_by, examination, whole)
         else:
             pairs = pair_place(folder, [root], examination)
         if pairs:
-            parts[split] = YoloPart(tuple(pairs), classes, root)
-    return Layout("yolo", found_by, {**parts})
+            parts[split] = YoloPart(tuple(pairs), classes, root, keypoints)
+    return parts
 
 
 def _from_names(
@@ -136,7 +142,7 @@ def _from_names(
     """Read a set described by a list of names: darknet's and CVAT's, Label Studio's."""
     names = [line.strip() for line in read_lines(names_file) if line.strip()]
     classes = _to_classes(dict(enumerate(names)), names_file)
-    parts = {}
+    parts: dict[str, YoloPart] = {}
     for split, aliases in SPLIT_ALIASES.items():
         path = next((p for a in aliases if (p := data / f"{a}.txt").is_file()), None)
         if path is not None:
@@ -146,12 +152,17 @@ def _from_names(
                 pairs = pair_list(path, [data], images, examination)
             if pairs:
                 parts[split] = YoloPart(tuple(pairs), classes, data)
-    found_by = names_file.relative_to(data).as_posix()
     if not parts:
-        return _without_splits(data, classes, images, found_by, examination)
-    if set(parts) == {"train"}:  # CVAT calls the whole task so
+        parts = _without_splits(data, classes, images, names_file, examination)
+        texts = (text for part in parts.values() for _, text in part.pictures)
+        if not any(texts):
+            raise DatasetError(
+                f"{names_file}: it names classes, but none of the pictures has a text file; "
+                "expected one in labels/ or beside each picture"
+            )
+    elif set(parts) == {"train"}:  # CVAT calls the whole task so
         parts = {ALL: parts["train"]}
-    return Layout("yolo", found_by, {**parts})
+    return Layout("yolo", names_file.relative_to(data).as_posix(), {**parts})
 
 
 def _read_yaml(path: Path) -> dict[Any, Any]:
@@ -176,11 +187,35 @@ def _read_names(content: dict[Any, Any], path: Path) -> ClassList:
     count = content.get("nc")
     if isinstance(count, int) and count != len(names):
         raise DatasetError(f"{path}: nc is {count}, but there are {len(names)} names; correct one")
+    truth = next((name for name in names.values() if isinstance(name, bool)), None)
+    if truth is not None:
+        raise DatasetError(
+            f"{path}: a class is named {truth}, which is how YAML reads on, off, yes and no; put "
+            "the name in quotes"
+        )
     try:
         by_id = {int(id_): str(name).strip() for id_, name in names.items()}
     except (TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"{path}: the keys of names are not all whole numbers") from error
     return _to_classes(by_id, path)
+
+
+def _read_keypoints(content: dict[Any, Any], path: Path) -> int:
+    """Return how many values of key points follow each box, 0 where the data have none."""
+    shape = content.get("kpt_shape")
+    if shape is None:
+        return 0
+    if (
+        not isinstance(shape, list)
+        or len(shape) != 2
+        or not all(type(length) is int and length > 0 for length in shape)
+    ):
+        raise DatasetError(
+            f"{path}: kpt_shape is {shown(shape)}, expected the number of key points and the "
+            "values of each, such as [17, 3]"
+        )
+    points, values = shape
+    return int(points * values)
 
 
 def _to_classes(names: dict[int, str], where: Path) -> ClassList:

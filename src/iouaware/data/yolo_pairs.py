@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
 from iouaware.data.parts import split_of
-from iouaware.data.pictures import PictureFinder, is_there, list_pictures
+from iouaware.data.picture_finder import PictureFinder, is_there, keep_one_name_a_picture
+from iouaware.data.pictures import list_pictures
 from iouaware.errors import DatasetError, shown
 from iouaware.images import IMAGE_SUFFIXES
 
@@ -50,20 +52,21 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
         pairs = [(picture, find_label_file(picture)) for picture in pictures]
         _refuse_orphans(place, pairs, examination)
         return pairs
-    pairs = []
+    found = []
     for number, line in enumerate(read_lines(place), 1):
         name, where = line.strip(), f"{place} line {number}"
         if name:
             picture = resolve_place(name, [place.parent, *bases])
             if picture is not None:
-                pairs.append((picture, find_label_file(picture)))
+                found.append((name, picture, where))
                 continue
             with noting(examination, "missing-picture", name, where):
                 raise DatasetError(
                     f"{where}: no picture {shown(name)}; put it there, or say where the pictures "
                     "are with --images DIR"
                 )
-    return pairs
+    own = compress(found, keep_one_name_a_picture(found, examination))
+    return [(picture, find_label_file(picture)) for _, picture, _ in own]
 
 
 def find_label_file(picture: Path) -> Path | None:
@@ -91,7 +94,7 @@ def labels_folder(pictures: Path) -> Path:
 def label_files(folder: Path) -> Iterable[Path]:
     """Yield the text files below a folder, sorted, but for lists of names and pictures."""
     for path in sorted(folder.glob("**/*.txt")):
-        if path.stem.lower() not in _LISTS:
+        if path.stem.lower() not in _LISTS or _looks_like_labels(path):
             yield path
 
 
@@ -122,6 +125,7 @@ def pair_list(
     """
     finder = PictureFinder([images], images, images)
     pairs: Pairs = []
+    found = []
     for number, line in enumerate(read_lines(place), 1):
         name, where = line.strip().replace("\\", "/"), f"{place} line {number}"
         if name:
@@ -131,21 +135,41 @@ def pair_list(
                 texts = (resolve_place(str(one.with_suffix(".txt")), bases) for one in places)
                 picture = finder.find(name, where)
                 pairs.append((picture, next((text for text in texts if text), None)))
-    return pairs
+                found.append((name, picture, where))
+    return list(compress(pairs, keep_one_name_a_picture(found, examination)))
 
 
-def pair_labels(labels: Path, images: Path, where: Path) -> Pairs:
-    """Pair label files with pictures of the same name below ``--images``."""
+def pair_labels(
+    labels: Path, images: Path, where: Path, examination: Examination | None, whole: bool = False
+) -> Pairs:
+    """Pair label files with pictures of the same name below ``--images``.
+
+    Args:
+        labels: the folder of the label files.
+        images: the folder of the pictures.
+        where: names the data set in messages.
+        examination: notes pictures that are missing, where the data are examined.
+        whole: whether this is all of the data, so that the other pictures are its empty ones.
+
+    Raises:
+        DatasetError: a picture is missing, or there are no label files.
+    """
     finder = PictureFinder([images], images, images)
     pairs: Pairs = []
+    found = []
     for path in label_files(labels):
-        picture = finder.find_stem(path.stem, str(path))
-        if picture is None:
-            raise DatasetError(f"{path}: no picture {path.stem}.* below --images {images}")
-        pairs.append((picture, path))
+        with noting(examination, "missing-picture", path.stem, path):
+            picture = finder.find_stem(path.with_suffix(""), str(path))
+            if picture is None:
+                raise DatasetError(f"{path}: no picture {path.stem}.* below --images {images}")
+            pairs.append((picture, path))
+            found.append((path.relative_to(labels).with_suffix("").as_posix(), picture, str(path)))
     if not pairs:
         raise DatasetError(f"{where}: no label files in {labels}; expected one for each picture")
-    return pairs
+    pairs = list(compress(pairs, keep_one_name_a_picture(found, examination)))
+    taken = {picture for _, picture, _ in found}
+    empty = [picture for picture in list_pictures(images) if picture not in taken] if whole else []
+    return sorted([*pairs, *((picture, None) for picture in empty)], key=lambda pair: pair[0])
 
 
 def read_lines(path: Path) -> list[str]:

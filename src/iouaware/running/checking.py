@@ -103,7 +103,7 @@ def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:
             "changes": [asdict(change) for change in changes],
             "left": left,
         }
-        text = json.dumps(content, indent=1, ensure_ascii=False)
+        text = json.dumps(content, indent=1)  # plain ASCII: names may be no Unicode at all
         (written / CHANGES_FILE).write_text(text, "utf-8")
         out.rmdir()
         os.replace(written, out)  # noqa: PTH105  replaces on every system

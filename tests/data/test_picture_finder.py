@@ -1,0 +1,110 @@
+"""Pictures found by name, wherever they were moved to; no picture for two names."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from iouaware.data.examination import Examination
+from iouaware.data.layouts import read_split, read_splits
+from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
+from iouaware.errors import DatasetError
+from tests.data.layout_files import YOLO_LINE, coco, picture, text, voc
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cam2/0.png",
+        "/home/me/set/cam2/0.png",
+        r"..\..\set\cam2\0.png",
+        "images/raw/cam2/0.png",
+        "CAM2/cam2/0.PNG",
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "a/b"])
+def test_of_equal_names_the_one_in_the_folder_that_the_name_says(
+    tmp_path: Path, name: str, folder: str
+) -> None:
+    for camera in ("cam1", "cam2"):
+        picture(tmp_path / folder / camera / "0.png")
+    finder = PictureFinder([tmp_path], tmp_path)
+    assert finder.find(name, "here") == tmp_path / folder / "cam2" / "0.png"
+    with pytest.raises(DatasetError, match=r"here: 2 pictures are called '0\.png'"):
+        finder.find("cam3/0.png", "here")
+
+
+def test_an_accent_may_be_written_in_another_form(tmp_path: Path) -> None:
+    made = picture(tmp_path / unicodedata.normalize("NFD", "café.png"))
+    finder = PictureFinder([tmp_path], tmp_path)
+    assert finder.find(unicodedata.normalize("NFC", "café.png"), "here") == made
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "x/" * 5000 + "y.png", "..", "/"])
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetError, match="here: no picture"):
+        PictureFinder([tmp_path], tmp_path).find(name, "here")
+
+
+def test_a_picture_belongs_to_the_name_that_its_path_ends_with() -> None:
+    made = Path("/set/cam1/0.png")
+    names = ["cam2/0.png", "cam1/0", "./cam1/0", "other.png"]
+    found = [(name, made, name) for name in names[:3]] + [("other.png", Path("/o.png"), "o")]
+    notes = Examination()
+    assert keep_one_name_a_picture(found, notes) == [False, True, True, True]
+    (problem,) = notes.problems
+    assert (problem.kind, problem.picture) == ("missing-picture", "cam2/0.png")
+    with pytest.raises(DatasetError, match=r"cam2/0\.png: no picture.*is also that of 'cam1/0'"):
+        keep_one_name_a_picture(found, None)
+
+
+def test_no_name_has_a_picture_that_two_lead_to_and_none_is() -> None:
+    found = [(f"cam{n}/0.png", Path("/set/0.png"), "here") for n in (1, 2)]
+    assert keep_one_name_a_picture(found, Examination()) == [False, False]
+    assert keep_one_name_a_picture([], None) == []
+
+
+def test_coco_pictures_of_a_camera_that_is_missing_are_not_anothers(tmp_path: Path) -> None:
+    names = [f"cam{camera}/{n}.png" for camera in (1, 2) for n in range(3)]
+    coco(tmp_path / "annotations" / "instances_default.json", names)
+    for name in names[:3]:
+        picture(tmp_path / "images" / name)
+    with pytest.raises(DatasetError, match=r"image 3: no picture 'cam2/0\.png'"):
+        read_splits(tmp_path)
+    for name in names[3:]:
+        picture(tmp_path / "images" / name)
+    assert read_split(tmp_path, "all").file_names.tolist() == [f"images/{name}" for name in names]
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_voc_pictures_of_two_cameras_keep_their_own_files(tmp_path: Path, lists: bool) -> None:
+    stems = [f"cam{camera}/{n}" for camera in (1, 2) for n in range(3)]
+    for stem in stems:
+        picture(tmp_path / "JPEGImages" / f"{stem}.png")
+        voc(tmp_path / "Annotations" / f"{stem}.xml", "0.png", f"class {stem}")
+    if lists:
+        text(tmp_path / "ImageSets" / "Main" / "default.txt", "\n".join(stems))
+    dataset = read_split(tmp_path, "all")
+    for index, stem in enumerate(stems):
+        assert dataset.file_name(index) == f"JPEGImages/{stem}.png"
+        label = int(dataset.target(index).labels[0])
+        assert dataset.class_names[label] == f"class {stem}"
+    (tmp_path / "JPEGImages" / "cam2" / "1.png").unlink()
+    with pytest.raises(DatasetError, match=r"cam1/1\.xml|no picture 'cam2/1'"):
+        read_splits(tmp_path)
+
+
+def test_yolo_lists_of_two_cameras_do_not_share_pictures(tmp_path: Path) -> None:
+    for n in range(3):
+        picture(tmp_path / f"{n}.png")
+        text(tmp_path / f"{n}.txt", YOLO_LINE)
+    text(tmp_path / "obj.names", "cat\n")
+    lines = [f"/home/me/cam{camera}/{n}.png" for camera in (1, 2) for n in range(3)]
+    text(tmp_path / "train.txt", "\n".join(lines[:3]))
+    assert len(read_split(tmp_path, "all")) == 3
+    text(tmp_path / "train.txt", "\n".join(lines))
+    for images in (None, tmp_path):
+        with pytest.raises(DatasetError, match=r"line 1: no picture '/home/me/cam1/0\.png'"):
+            read_splits(tmp_path, images=images)
