@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import iouaware
-from iouaware.checkpoint import read_model_info
+from iouaware.checkpoint import read_model_info, write_weights
 from iouaware.config import known_keys, read_config
+from iouaware.data.layouts import read_split
 from iouaware.errors import CheckpointError, ConfigError, DatasetError
 from iouaware.inference.scoring import FORMULA
+from iouaware.model.weight_files import read_state_dict
 from iouaware.run import Run
 from iouaware.running.training import train
 
@@ -137,6 +140,32 @@ def test_candidates_of_other_pictures_are_not_used(run: Run, tiny_voc: Path) -> 
     assert kept.stat().st_mtime_ns == written
     assert not (run.path / "candidates-train.npz").exists()
     assert run.report().is_file()  # on the data of the last evaluation
+
+
+def test_candidates_of_other_weights_or_order_are_made_anew(run: Run, tiny_coco: Path) -> None:
+    kept, model = run.path / "candidates-val.npz", run.model_path
+    before = run.evaluate()
+    written = kept.stat().st_mtime_ns
+    run.keep_choice({"held_out": {"alpha": 0.4, "gain": 0.01}, "score_thresholds": {"0.4": 0.25}})
+    run.evaluate()
+    assert kept.stat().st_mtime_ns == written  # alpha and thresholds change no candidate
+    weights, info = read_state_dict(model), run.info
+    generator = torch.Generator().manual_seed(0)
+    noisy = {
+        name: tensor + torch.randn(tensor.shape, generator=generator) / 2
+        if "class" in name and tensor.is_floating_point()
+        else tensor
+        for name, tensor in weights.items()
+    }
+    write_weights(model, noisy, info)
+    assert run.evaluate()["AP_per_iou"] != before["AP_per_iou"]
+    write_weights(model, weights, info)
+    assert run.evaluate(alpha=before["alpha"])["AP_per_iou"] == before["AP_per_iou"]
+    val = read_split(tiny_coco, "val")
+    turned = Run(run.path, device="cpu", workers=0, known={"val": val.subset([4, 3, 2, 1, 0])})
+    assert turned.evaluate(alpha=before["alpha"])["AP_per_iou"] == before["AP_per_iou"]
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert run.evaluate(alpha=before["alpha"])["AP_per_iou"] == before["AP_per_iou"]
 
 
 def test_only_float32_candidates_are_kept(run: Run) -> None:

@@ -33,6 +33,17 @@ def test_what_is_saved_comes_back(tmp_path: Path, with_iou: bool) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["candidates-val.npz"]
 
 
+def test_only_what_was_made_of_the_same_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "candidates-val.npz"
+    save_candidates(path, random_candidates(0, images=2)[1], "these weights")
+    assert len(load_candidates(path, "these weights")) == len(load_candidates(path)) == 2
+    with pytest.raises(CheckpointError, match="other weights or pictures"):
+        load_candidates(path, "those weights")
+    save_candidates(path, [])
+    with pytest.raises(CheckpointError, match="other weights or pictures"):
+        load_candidates(path, "these weights")
+
+
 def test_no_pictures(tmp_path: Path) -> None:
     save_candidates(tmp_path / "none.npz", [])
     assert load_candidates(tmp_path / "none.npz") == []

@@ -14,8 +14,13 @@ from iouaware.errors import CheckpointError, one_line
 from iouaware.structures import Candidates, Frame
 
 
-def save_candidates(path: Path, candidates: Sequence[Candidates]) -> None:
+def save_candidates(path: Path, candidates: Sequence[Candidates], made_of: str = "") -> None:
     """Write the candidates of all pictures, in order, to one .npz file, atomically.
+
+    Args:
+        path: the file; its folder is made where it does not exist.
+        candidates: one entry a picture.
+        made_of: names the weights and the pictures that they come from.
 
     Raises:
         ValueError: some pictures have a predicted IoU and others do not.
@@ -24,6 +29,7 @@ def save_candidates(path: Path, candidates: Sequence[Candidates]) -> None:
     if any(with_iou) and not all(with_iou):
         raise ValueError(f"{sum(with_iou)} of {len(with_iou)} pictures have a predicted IoU")
     columns: dict[str, NDArray[np.generic]] = {
+        "made_of": np.array(made_of),
         "counts": np.array([len(found) for found in candidates], np.int64),
         "frames": np.array(
             [
@@ -50,15 +56,21 @@ def save_candidates(path: Path, candidates: Sequence[Candidates]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load_candidates(path: Path) -> list[Candidates]:
+def load_candidates(path: Path, made_of: str | None = None) -> list[Candidates]:
     """Read what ``save_candidates`` wrote; nothing is unpickled.
 
+    Args:
+        path: the file.
+        made_of: where given, what the candidates must come from.
+
     Raises:
-        CheckpointError: the file is missing, broken or holds something else.
+        CheckpointError: the file is missing, broken, holds something else, or comes from others.
     """
     try:
         # opened here, since numpy leaves a file open that it finds broken
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            if made_of is not None and str(file["made_of"]) != made_of:
+                raise ValueError("it comes from other weights or pictures")
             columns = {name: file[name] for name in file.files}
         edges = np.concatenate([[0], np.cumsum(columns["counts"])])
         predicted = columns.get("predicted_iou")

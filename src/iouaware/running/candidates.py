@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import sys
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +15,7 @@ from iouaware.config import Config, Precision
 from iouaware.data.class_mapping import map_classes
 from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import read_split
-from iouaware.errors import ConfigError
+from iouaware.errors import CheckpointError, ConfigError
 from iouaware.images import read_image
 from iouaware.inference.exported import is_exported
 from iouaware.running.folder import Say, read_json
@@ -20,6 +25,8 @@ from iouaware.structures import Candidates
 if TYPE_CHECKING:
     from iouaware.inference.predictor import Predictor
     from iouaware.structures import ModelInfo
+
+_CHUNK = 1 << 20
 
 
 def read_run_split(
@@ -79,7 +86,9 @@ def collect_run_candidates(
     workers: int | None = None,
     precision: Precision = "float32",
 ) -> list[Candidates]:
-    """Return the candidates of every picture, from the kept file where it fits the pictures.
+    """Return the candidates of every picture, from the kept file where it is of these weights.
+
+    A kept file that is damaged, or comes from other weights or pictures, is made anew.
 
     Args:
         model_path: the weights.
@@ -93,13 +102,13 @@ def collect_run_candidates(
 
     if precision != "float32" or is_exported(model_path):
         kept = None  # what is kept is of the weights
-    if kept is not None and kept.is_file():
-        candidates = load_candidates(kept)
-        if _fits(candidates, dataset):
-            return candidates
+    if kept is None:
+        return _run_network(model_path, dataset, device, workers, precision)
+    made_of = _fingerprint(model_path, dataset)
+    with suppress(CheckpointError):
+        return load_candidates(kept, made_of)
     candidates = _run_network(model_path, dataset, device, workers, precision)
-    if kept is not None:
-        save_candidates(kept, candidates)
+    save_candidates(kept, candidates, made_of)
     return candidates
 
 
@@ -112,12 +121,25 @@ def load_model(model_path: Path, device: str | None, precision: Precision) -> Pr
     return load(model_path, choose_device(device), precision)
 
 
-def _fits(candidates: list[Candidates], dataset: Dataset) -> bool:
-    """Tell whether kept candidates belong to pictures of these sizes in this order."""
-    return len(candidates) == len(dataset) and all(
-        found.frame.original_hw == (int(height), int(width))
-        for found, (width, height) in zip(candidates, dataset.image_wh, strict=True)
-    )
+def _fingerprint(model_path: Path, dataset: Dataset) -> str:
+    """Return a hash of what candidates depend on: weights, settings, and the pictures in order.
+
+    Pictures count by name, shape and size of their file; alpha and the thresholds do not count.
+    """
+    from iouaware.checkpoint import read_model_info
+
+    info = replace(read_model_info(model_path), alpha=1.0, score_thresholds={})
+    digest = hashlib.sha256(json.dumps(asdict(info), sort_keys=True).encode())
+    with model_path.open("rb") as file:  # 8 bytes with the header's length, header, weights
+        file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    for index in range(len(dataset)):
+        record = dataset.record(index)
+        size = record.path.stat().st_size if record.path.is_file() else -1
+        shape = f"{record.width}x{record.height}"
+        digest.update(f"{dataset.file_name(index)!r} {shape} {size}\n".encode())
+    return digest.hexdigest()
 
 
 def _run_network(

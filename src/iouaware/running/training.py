@@ -172,8 +172,6 @@ def _conclude(run: Run, say: Say) -> None:
 
     Where the data have a test part, the final figures come from it.
     """
-    for stale in run.path.glob("candidates-*.npz"):
-        stale.unlink()
     say(f"judging the {run.config.train.keep} weights")
     sweep = run.sweep()
     run.keep_choice(sweep)
