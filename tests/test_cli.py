@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 
 from iouaware import __version__, cli, commands
 from iouaware.commands import COMMANDS
-from iouaware.errors import DatasetError
+from iouaware.errors import DatasetError, ParityError
 from iouaware.inference.scoring import FORMULA
 
 Captured = pytest.CaptureFixture[str]
@@ -150,6 +151,42 @@ def test_a_missing_module_of_our_own_is_no_wrong_input(monkeypatch: pytest.Monke
     monkeypatch.setattr(cli, "_run", fail)
     with pytest.raises(ModuleNotFoundError):
         cli.main(["train"])
+
+
+def test_names_are_printed_whatever_the_encoding_of_the_output() -> None:
+    code = (
+        "from iouaware import cli; name = '\\u65e5\\u672c\\udce9'; cli._say(name); "
+        "cli._print_json({name: 0.5}); cli._fail(name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        check=True,
+    )
+    first, last = done.stdout.decode("ascii").splitlines()
+    assert first == r"\u65e5\u672c\udce9"
+    assert json.loads(last) == {"\u65e5\u672c\udce9": 0.5}
+    assert done.stderr.decode("ascii").strip() == r"iouaware: \u65e5\u672c\udce9"
+
+
+def test_a_file_that_misses_parity_has_its_json_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def miss(given: list[str]) -> int:
+        raise ParityError("m.onnx misses parity", Path("m.onnx"), Path("m.parity.json"), ["boxes"])
+
+    monkeypatch.setattr(cli, "_run", miss)
+    assert cli.main(["export", "x", "--format", "onnx", "--json"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {
+        "file": "m.onnx",
+        "parity": "m.parity.json",
+        "past": ["boxes"],
+    }
+    assert printed.err == "iouaware: m.onnx misses parity\n"
+    assert cli.main(["export", "x", "--format", "onnx"]) == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

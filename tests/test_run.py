@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 import yaml
 
 import iouaware
-from iouaware.checkpoint import read_model_info, write_weights
+from iouaware.checkpoint import read_model_info, write_model_info, write_weights
 from iouaware.config import known_keys, read_config
 from iouaware.data.layouts import read_split
 from iouaware.errors import CheckpointError, ConfigError, DatasetError
@@ -120,6 +121,31 @@ def test_evaluate_sweep_and_report_again_from_the_kept_candidates(
     assert run.evaluate(alpha=0.5)["AP"] == pytest.approx(sweep["AP"][row], abs=1e-12)
     assert set(sweep["per_class"]) == set(run.info.class_names)
     assert run.report().is_file()
+
+
+def test_a_report_of_other_pictures_than_were_evaluated_is_refused(run: Run) -> None:
+    evaluation = read(run.path / "evaluation.json")
+    (run.path / "evaluation.json").write_text(json.dumps({**evaluation, "images": 2}))
+    with pytest.raises(ConfigError, match=r"evaluation\.json: it is of 2 pictures, but the val"):
+        run.report()
+
+
+def test_a_model_alone_is_reported_on_the_data_it_was_evaluated_on(
+    run: Run, tiny_coco: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(run.model_path, alone)
+    model = read_model_info(alone)
+    data = {**model.config["data"], "path": None}
+    write_model_info(alone, replace(model, config={**model.config, "data": data}))
+    bare = Run(alone, device="cpu", workers=0)
+    with pytest.raises(ConfigError, match="does not name its data; name it: iouaware evaluate"):
+        bare.report()
+    bare.evaluate(tiny_coco, split="train")
+    assert bare.report().is_file()
+    sweep = read(alone / "sweep.json")
+    assert (sweep["data"], sweep["split"], sweep["own_data"]) == (str(tiny_coco), "train", False)
 
 
 def test_save_keeps_the_choice(run: Run) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import iouaware
 from iouaware.errors import ConfigError, IoUAwareError, ParityError
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(given)
     except ParityError as error:
+        if "--json" in given:
+            _print_json({"file": str(error.file), "parity": str(error.report), "past": error.past})
         return _fail(str(error), FOUND_WRONG)
     except IoUAwareError as error:
         return _fail(str(error))
@@ -79,7 +82,7 @@ def _run(given: list[str]) -> int:
         _prepare()
     result = command.run(options, _say)
     if options.get("json") and _is_first():
-        print(json.dumps(result, ensure_ascii=False))
+        _print_json(result)
     return FOUND_WRONG if command.found_wrong(result) else 0
 
 
@@ -117,12 +120,19 @@ def _say(line: str) -> None:
         print(_plain(line), flush=True)
 
 
+def _print_json(result: dict[str, Any]) -> None:
+    """Print a result as one line that any encoding of the output has the characters for."""
+    print(json.dumps(result))
+
+
 def _plain(text: str) -> str:
     """Write characters that steer a terminal, or that it cannot show, as Python would.
 
     Names of files and classes come from data that others made.
     """
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _is_first() -> bool:

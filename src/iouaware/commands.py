@@ -15,6 +15,7 @@ from iouaware.config import Precision
 from iouaware.export_command import add_export, run_export
 from iouaware.options import ALPHA_HELP, Count, Share, add_machine, given
 from iouaware.running.folder import Say
+from iouaware.running.progress import Progress
 from iouaware.running.summary import evaluation_lines, sweep_lines
 from iouaware.train_command import add_adopt, add_train, run_adopt, run_train
 
@@ -131,7 +132,13 @@ def _add_predict(parser: ArgumentParser, arguments: Sequence[str]) -> None:
 
 def _predict(options: Namespace, say: Say) -> Result:
     names = ("out", "format", "alpha", "score_threshold", "min_iou")
-    path = _open(options, say).predict(options.SOURCE, **given(options, *names))
+    progress = Progress("predict", say)
+    try:
+        path = _open(options, say).predict(
+            options.SOURCE, **given(options, *names), progress=progress
+        )
+    finally:
+        progress.close()
     say(f"wrote {path} and the drawn pictures beside it")
     return {"predictions": str(path)}
 

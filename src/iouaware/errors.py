@@ -16,6 +16,8 @@ it as one line and exits with 2, with 1 for a ``ParityError``. A wrong call from
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class IoUAwareError(Exception):
     """Base of all errors that this package raises on purpose."""
@@ -46,7 +48,18 @@ class ExportError(IoUAwareError):
 
 
 class ParityError(ExportError):
-    """An exported file differs too much from the model; it was written all the same."""
+    """An exported file differs too much from the model; it was written all the same.
+
+    Attributes:
+        file: the exported file.
+        report: the file with all that was measured.
+        past: what differs too much, a line each.
+    """
+
+    def __init__(self, message: str, file: Path, report: Path, past: list[str]) -> None:
+        """Keep what a program needs to go on."""
+        super().__init__(message)
+        self.file, self.report, self.past = file, report, past
 
 
 def shown(value: object, length: int = 200) -> str:

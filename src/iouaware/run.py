@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from iouaware.config import Config, Precision, build_config, build_inference_config, read_config
-from iouaware.errors import IoUAwareError
+from iouaware.errors import ConfigError, IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.inference.exported import End, Format, is_exported, read_exported_info
@@ -24,6 +24,7 @@ from iouaware.running.folder import (
     find_model,
     find_run,
     find_settings,
+    main_numbers,
     numbered_folder,
     read_evaluation,
     read_sweep,
@@ -34,10 +35,7 @@ if TYPE_CHECKING:
     from iouaware.structures import Candidates, ModelInfo
 
 METRICS = ("AP", "AP50", "AP75", "AP90")
-OPTIMISTIC = (
-    "the figures are optimistic: {} were chosen on these very pictures, since the data have no "
-    "test part"
-)
+OPTIMISTIC = "the figures are optimistic: {} were chosen on these very pictures"
 
 
 class Run:
@@ -133,8 +131,8 @@ class Run:
             build_inference_config(info.config, str(self.model_path)),
             info.score_thresholds,
         )
-        evaluation |= {"data": self._place(data), "split": split}
-        if data is None and split == "val":
+        evaluation |= self._where(data, split)
+        if evaluation["own_data"] and split == "val":
             evaluation["notes"]["split"] = OPTIMISTIC.format(info.chosen_on_validation)
         write_json(self.path / "evaluation.json", evaluation)
         return evaluation
@@ -176,7 +174,7 @@ class Run:
         sweep = sweep_candidates(
             dataset, candidates, settings, optimize=optimize, per_class=per_class
         )
-        sweep |= {"data": self._place(data), "split": split}
+        sweep |= self._where(data, split)
         write_json(self.path / "sweep.json", sweep)
         if save:
             self.keep_choice(sweep)
@@ -198,18 +196,29 @@ class Run:
     def report(self) -> Path:
         """Write ``report/index.html`` and ``MODEL_CARD.md``; return the page's path.
 
-        Numbers that are not there yet are computed first, on the validation part.
+        Numbers that are not there yet are computed first, on the validation part, or where other
+        data were evaluated, on those.
+
+        Raises:
+            ConfigError: the run does not know its data, or the pictures are no longer those that
+                were evaluated.
         """
         from iouaware.reporting.report import write_model_card, write_report
 
-        if not (self.path / "sweep.json").is_file():
-            self.sweep()
         if not (self.path / "evaluation.json").is_file():
             self.evaluate()
-        sweep = read_sweep(self.path)
         evaluation = read_evaluation(self.path)
-        data = evaluation["data"] if evaluation["data"] != self.config.data.path else None
-        dataset, candidates = self._look(data, evaluation["split"])
+        split, own = evaluation["split"], evaluation["data"] == self.config.data.path
+        data = None if own else evaluation["data"]
+        if not (self.path / "sweep.json").is_file():
+            self.sweep(data, "val" if own else split)
+        sweep = read_sweep(self.path)
+        dataset, candidates = self._look(data, split)
+        if evaluation["images"] != len(dataset):
+            raise ConfigError(
+                f"{self.path / 'evaluation.json'}: it is of {evaluation['images']} pictures, but "
+                f"the {split} part has {len(dataset)} now; run iouaware evaluate again"
+            )
         page = write_report(self.path, dataset, candidates, evaluation, sweep, self.info)
         write_model_card(self.path, self.info, evaluation, sweep)
         return page
@@ -290,16 +299,7 @@ class Run:
 
     def result(self) -> dict[str, Any]:
         """Return the main numbers of the run folder, as ``train --json`` prints them."""
-        result: dict[str, Any] = {"run": str(self.path)}
-        if (self.path / "evaluation.json").is_file():
-            evaluation = read_evaluation(self.path)
-            names = ("data", "split", "images", "alpha", *METRICS[:3], "AP_per_class")
-            result |= {name: evaluation[name] for name in names}
-            result["AP90"] = evaluation["AP_per_iou"].get("0.90")
-            result["AP_alpha1"] = evaluation["baseline"]["AP"]
-        if (self.path / "sweep.json").is_file():
-            result["held_out"] = read_sweep(self.path)["held_out"]
-        return result
+        return main_numbers(self.path)
 
     def _look(self, data: str | Path | None, split: str) -> tuple[Dataset, list[Candidates]]:
         """Return the pictures to judge on and the candidates found there."""
@@ -313,6 +313,8 @@ class Run:
             self.model_path, dataset, kept, self._device, self._workers, self._precision
         )
 
-    def _place(self, data: str | Path | None) -> str | None:
-        """Return the path that names the data in the results."""
-        return self.config.data.path if data is None else str(Path(data).resolve())
+    def _where(self, data: str | Path | None, split: str) -> dict[str, Any]:
+        """Return what names the pictures in the results."""
+        own = self.config.data.path
+        place = own if data is None else str(Path(data).resolve())
+        return {"data": place, "split": split, "own_data": data is None or place == own}

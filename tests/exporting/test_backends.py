@@ -16,7 +16,7 @@ from iouaware.errors import CheckpointError, ConfigError
 from iouaware.exporting.parity import Differences, FoundBoxes, compare_batches, detections_of
 from iouaware.images import canvas_fill
 from iouaware.inference.detections import Detections
-from iouaware.inference.exported import open_exported, read_exported_info
+from iouaware.inference.exported import open_exported, read_exported_info, threads_asked_for
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run
 from tests.exporting.conftest import CONFIG, MEAN, SIZE, build_tiny, draw
@@ -251,3 +251,15 @@ def test_a_missing_extra_is_one_line_that_installs_it(
     assert done.stderr.count("\n") == 1
     assert f"this needs the package {name}" in done.stderr
     assert 'pip install "iouaware[export]"' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "threads"), [("3", 3), ("4,2", 4), ("", None), ("0", None), ("many", None)]
+)
+def test_threads_asked_for(
+    monkeypatch: pytest.MonkeyPatch, value: str, threads: int | None
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert threads_asked_for() == threads
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert threads_asked_for() is None

@@ -1,4 +1,5 @@
 import json
+import os
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from iouaware.inference.folder import drawn_name, predict_folder
 from iouaware.inference.predictor import Predictor
 from iouaware.inference.sources import Source
 from iouaware.structures import ImageArray
+from tests.inference.test_sources import write_video
 
 
 @pytest.fixture
@@ -130,3 +132,33 @@ def test_errors_leave_no_file(
 )
 def test_drawn_names(name: str, expected: str) -> None:
     assert drawn_name(name) == expected
+
+
+def test_label_files_are_never_written_over(predictor: Predictor, tmp_path: Path) -> None:
+    names = ["a.png", "a.jpg", "b.v2.png", "sub/a.png"]
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / "in" / name)
+    predict_folder(predictor, [tmp_path / "in"], tmp_path / "out", "yolo", draw=False)
+    assert files_below(tmp_path / "out" / "labels") == {
+        "a.txt", "a.png.txt", "b.v2.txt", "sub/a.txt"
+    }  # fmt: skip
+
+
+def test_every_frame_of_a_video_has_its_label_file(predictor: Predictor, tmp_path: Path) -> None:
+    frames = [np.full((32, 32, 3), 50 * number, np.uint8) for number in range(3)]
+    write_video(tmp_path / "clip.mp4", frames)
+    predict_folder(predictor, [tmp_path / "clip.mp4"], tmp_path / "out", "yolo", draw=False)
+    labels = files_below(tmp_path / "out" / "labels")
+    assert labels == {f"clip.mp4-{number:06}.txt" for number in range(3)}
+
+
+def test_a_name_that_is_no_unicode_is_written_as_json_writes_it(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"caf\xe9.png")  # from an old archive
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "in" / name)
+    path = predict_folder(predictor, [tmp_path / "in"], tmp_path / "out", draw=False)
+    (entry,) = json.loads(path.read_text("utf-8"))["images"]
+    assert entry["file"] == (tmp_path / "in" / name).as_posix()

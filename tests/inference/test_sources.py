@@ -49,6 +49,8 @@ def test_files_folders_and_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name in ("b.png", "a.JPG", "sub/c.png", "[x].png"):
         write_picture(tmp_path / "pictures" / name)
     (tmp_path / "pictures/notes.txt").write_text("no picture")
+    (tmp_path / "pictures/._b.png").write_bytes(b"what a Mac leaves on other disks")
+    write_picture(tmp_path / "pictures/.trash/d.png")
     monkeypatch.chdir(tmp_path)
 
     def names(*sources: str) -> list[str]:

@@ -62,6 +62,9 @@ def test_small_objects_that_are_missed_ask_for_a_larger_size(tmp_path: Path, run
     assert "4 objects of 8 are missed, the small ones above all" in text
     assert "(middle size 10 px against 60 px of those found)" in text
     assert "--image-size 416" in text  # the next one above 128
+    scene = make_scene(truth, [found] * 4)
+    scene.info = replace(scene.info, config={"data": {"image_size": [800, 1333]}})
+    assert "--image-size 1632" in _texts(scene.facts(run))  # a multiple of 32
 
 
 def test_background_boxes_ask_for_empty_pictures(tmp_path: Path, run: Path) -> None:

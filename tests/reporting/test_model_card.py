@@ -70,3 +70,11 @@ def test_hostile_class_names_stay_in_their_cell(scene: Scene, run: Path) -> None
     names = ("a|b\n\n# heading", *scene.info.class_names[1:])
     scene.info = replace(scene.info, class_names=names)
     assert "\n# heading" not in _card(scene, run)
+
+
+def test_what_the_predicted_iou_of_a_second_look_means(scene: Scene, run: Path) -> None:
+    assert "not whether the class is right" in _card(scene, run)
+    scene.info = replace(scene.info, config={**scene.info.config, "model": {"second_look": True}})
+    card = _card(scene, run)
+    assert "not whether the class is right" not in card
+    assert "may mean another class" in card

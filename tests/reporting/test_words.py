@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from iouaware.reporting.alpha_words import say_gap, say_held_out
-from iouaware.reporting.cautions import CENTRENESS, caution_few, caution_optimistic, list_cautions
+from iouaware.reporting.cautions import CENTRENESS, caution_choice, caution_few, list_cautions
 from iouaware.reporting.words import answer_good_enough, answer_weakest_class
-from iouaware.running.summary import evaluation_lines, tail_lines
+from iouaware.running.summary import alpha_line, evaluation_lines, tail_lines
 from iouaware.structures import Candidates
 from tests.reporting.scenes import (
     Scene,
@@ -22,7 +23,7 @@ from tests.reporting.scenes import (
 )
 
 
-def _sweep(alpha: float, gain: float | None, low: float, high: float) -> dict[str, object]:
+def _sweep(alpha: float, gain: float | None, low: float, high: float) -> dict[str, Any]:
     held = {"alpha": alpha, "gain": gain, "ci95": [low, high], "proven": low > 0}
     return {"alphas": [1.0, 0.5], "AP": [0.5, 0.52], "held_out": held}
 
@@ -119,18 +120,55 @@ def test_the_gap_to_the_oracle(scene: Scene, run: Path) -> None:
     assert say_gap(scene.facts(run)) == ""
 
 
-def test_figures_on_validation_pictures_are_called_optimistic() -> None:
+def choice(split: str, own: bool, sweep_split: str = "val", **more: Any) -> list[str]:
+    """Return what is warned of figures of /own or /other, beside a sweep of a part of the same."""
+    data = "/own" if own else "/other"
+    evaluation = {"split": split, "data": data, "own_data": own}
+    sweep = {"split": sweep_split, "data": more.pop("sweep_data", data)}
     info = make_info(("nut",), 1.0, True, {})
-    assert "has no test part" in caution_optimistic("val", False, info)[0]
-    assert "--split test" in caution_optimistic("val", True, info)[0]
-    assert caution_optimistic("test", True, info) == []
+    info = replace(info, config={**info.config, **more.pop("config", {})})
+    return caution_choice(evaluation, sweep, more.pop("has_test", False), info)
+
+
+def test_figures_on_validation_pictures_are_called_optimistic() -> None:
+    assert "has no test part" in choice("val", own=True)[0]
+    assert "--split test" in choice("val", own=True, has_test=True)[0]
+    assert choice("test", own=True, has_test=True) == []
+    # what the run learnt from is no test of it; another data set's parts were never seen
+    assert "that the network learnt from" in choice("train", own=True)[0]
+    for split in ("train", "val", "test"):
+        assert choice(split, own=False, sweep_data="/own") == []
+
+
+def test_alphas_compared_on_the_pictures_that_judge_are_told() -> None:
+    for own in (True, False):
+        assert "--save" in choice("test", own=own, sweep_split="test")[0]
+        assert choice("test", own=own, sweep_split="val") == []
 
 
 def test_weights_that_were_not_chosen_are_not_called_so() -> None:
-    info = make_info(("nut",), 1.0, True, {})
-    assert "weights, alpha and threshold" in caution_optimistic("val", False, info)[0]
-    last = replace(info, config={**info.config, "train": {"keep": "last"}})
-    assert "weights" not in caution_optimistic("val", False, last)[0]
+    assert "weights, alpha and threshold" in choice("val", own=True)[0]
+    assert "weights" not in choice("val", own=True, config={"train": {"keep": "last"}})[0]
+
+
+def test_a_sweep_of_other_pictures_names_them(scene: Scene, run: Path) -> None:
+    scene.evaluation |= {"data": "/own", "split": "test"}
+    scene.sweep |= {"data": "/own", "split": "test"}
+    assert scene.facts(run).sweep_elsewhere == ""
+    scene.sweep |= {"split": "val"}
+    words = ", on the val pictures; the other figures here are of the test part"
+    assert scene.facts(run).sweep_elsewhere == words
+    scene.sweep |= {"data": "/other"}
+    assert "on the val pictures of other; the" in scene.facts(run).sweep_elsewhere
+    assert scene.facts(run).sweep_elsewhere.endswith("of the test part of own")
+
+
+def test_the_gain_is_that_of_the_figure_that_chose() -> None:
+    sweep = _sweep(0.4, 0.02, 0.01, 0.03)
+    assert "points of AP on held-out" in say_held_out(sweep, True, 0.4)
+    sweep["held_out"]["figure"] = "AP75"
+    assert "gains 2.0 points of AP75 on held-out" in say_held_out(sweep, True, 0.4)
+    assert "held-out gain +2.0 AP75, 95 %" in alpha_line(0.4, sweep)
 
 
 def test_a_centreness_branch_is_not_passed_off_as_one_for_the_iou(scene: Scene, run: Path) -> None:

@@ -76,6 +76,7 @@ def evaluate_candidates(
     notes = figures.pop("notes") | notes | _note_limits(judged[alpha], settings)
     if not has_iou:
         notes["alpha"] = NO_IOU
+        notes["correlation_own_class"] = notes["iou_bias"] = "the model has no trained IoU branch"
     evaluation = {
         "data": str(dataset.root),
         "split": dataset.split,
@@ -173,7 +174,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, "utf-8")
+        # a name that is no Unicode becomes \\udc.., which is how JSON writes it too
+        partial.write_text(text, "utf-8", errors="backslashreplace")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

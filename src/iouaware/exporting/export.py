@@ -263,5 +263,8 @@ def refuse_past(report: Mapping[str, Any], out: Path) -> None:
         raise ParityError(
             f"{out} misses parity: {report['past'][0]}"
             + (f"; {more} more in {parity_file(out).name}" if more else "")
-            + "; the file was written all the same"
+            + "; the file was written all the same",
+            out,
+            parity_file(out),
+            list(report["past"]),
         )

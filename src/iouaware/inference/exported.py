@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -232,6 +233,15 @@ def build_candidates(found: Arrays, row: int, frame: Frame) -> Candidates:
         anchors[kept],
         frame,
     )
+
+
+def threads_asked_for() -> int | None:
+    """Return the threads that ``OMP_NUM_THREADS`` asks for, which wins as it does for torch.
+
+    A list such as ``4,2`` is for nested work; its first number is ours.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
 def is_exported(path: Path) -> bool:

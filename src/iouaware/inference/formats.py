@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 
+from iouaware.images import IMAGE_SUFFIXES
 from iouaware.inference.scoring import FORMULA
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ class PredictionWriter:
 
     Used in a ``with`` statement; the file appears when all is written, and not at all when an
     error ends the statement. ``coco`` and ``labelstudio`` give it their own form; with ``yolo``
-    ``labels/NAME.txt`` is written for every picture beside the project's own form.
+    ``labels/NAME.txt`` is written for every picture beside the project's own form, and
+    ``labels/NAME.png.txt`` where another picture has that name already.
     """
 
     def __init__(self, out: Path, form: Form, header: dict[str, Any]) -> None:
@@ -152,7 +154,8 @@ class PredictionWriter:
 
     def __enter__(self) -> Self:
         """Open the file under a name of its own."""
-        self._file = self._part.open("w", encoding="utf-8")
+        # a name that is no Unicode becomes \\udc.., which is how JSON writes it too
+        self._file = self._part.open("w", encoding="utf-8", errors="backslashreplace")
         if self._form in ("iouaware", "yolo"):
             self._file.write(json.dumps(self._header, ensure_ascii=False)[:-1] + ', "images": ')
         self._file.write("[")
@@ -170,7 +173,7 @@ class PredictionWriter:
             self._write(to_entry(found))
         if self._form == "yolo":
             text = "".join(f"{line}\n" for line in to_yolo_lines(found))
-            path = (self.path.parent / "labels" / name).with_suffix(".txt")
+            path = _label_path(self.path.parent / "labels", name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
 
@@ -196,6 +199,15 @@ class PredictionWriter:
             self._part.replace(self.path)
         else:
             self._part.unlink(missing_ok=True)
+
+
+def _label_path(folder: Path, name: str) -> Path:
+    """Return a path that is free: the name without a picture's suffix, else the whole name."""
+    whole = folder / f"{name}.txt"
+    if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
+        return whole  # a frame of a video, clip.mp4-000003
+    short = (folder / name).with_suffix(".txt")
+    return whole if short.exists() else short
 
 
 def _three_numbers(found: Detections, row: int) -> dict[str, float | None]:

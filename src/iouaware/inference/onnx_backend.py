@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError, ConfigError, one_line
-from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
+from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata, threads_asked_for
 from iouaware.inference.extras import import_extra
 
 ERRORS_ONLY = 3  # ONNX Runtime's level; its warnings are about its own optimiser
@@ -58,8 +57,9 @@ def _open(file: Path, providers: list[str], optimise: bool) -> Any:
     runtime = import_extra("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
-    if "OMP_NUM_THREADS" in os.environ:  # it wins, as it does for torch
-        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    threads = threads_asked_for()
+    if threads is not None:
+        options.intra_op_num_threads = threads
     if not optimise:
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

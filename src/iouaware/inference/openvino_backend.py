@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError, ConfigError, one_line
-from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
+from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata, threads_asked_for
 from iouaware.inference.extras import import_extra
 
 RT_INFO = "iouaware"  # where our entries stand in the file
@@ -34,8 +33,9 @@ class OpenvinoBackend(ExportedBackend):
         settings: dict[str, Any] = {}
         if precision in PRECISION_HINTS:
             settings["INFERENCE_PRECISION_HINT"] = PRECISION_HINTS[precision]
-        if "OMP_NUM_THREADS" in os.environ:  # it wins, as it does for torch
-            settings["INFERENCE_NUM_THREADS"] = int(os.environ["OMP_NUM_THREADS"])
+        threads = threads_asked_for()
+        if threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
         self._compiled = import_openvino().Core().compile_model(model, "CPU", settings)
         self._inputs = {found.any_name for found in self._compiled.inputs}
         self._outputs = {found.any_name: found for found in self._compiled.outputs}

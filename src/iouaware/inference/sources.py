@@ -125,7 +125,9 @@ def _expand(source: str | Path) -> list[Path]:
         ) from error
     known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
+        below = (p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
+        # a Mac puts ._x.jpg beside x.jpg on other disks
+        found = sorted(p for p in below if not _is_hidden(p.relative_to(path)))
         if not found:
             raise DatasetError(f"{source}: found no pictures or videos in this folder")
         return found
@@ -142,6 +144,10 @@ def _expand(source: str | Path) -> list[Path]:
     if not found:
         raise DatasetError(f"{source}: no such file or folder, and no picture fits it as a glob")
     return found
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _read_video(path: Path) -> Iterator[ImageArray]:

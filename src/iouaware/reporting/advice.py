@@ -192,4 +192,5 @@ def _larger_size(facts: Facts) -> int:
     longest = max(size) if isinstance(size, list | tuple) else size
     if not isinstance(longest, int):
         return 640
-    return next((n for n in (416, 512, 640, 800, 1024, 1280) if n > longest), longest + 320)
+    larger = (longest + 320) // 32 * 32  # the network takes multiples of 32
+    return next((n for n in (416, 512, 640, 800, 1024, 1280) if n > longest), larger)

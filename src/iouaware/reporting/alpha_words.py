@@ -32,8 +32,8 @@ def say_held_out(sweep: dict[str, Any], has_iou: bool, alpha: float) -> str:
             "help to order the boxes here."
         )
     change = "gains" if gain > 0 else "loses"
-    size = points(abs(gain)).lstrip("+")
-    text = f"Alpha {alpha_text(chosen)} {change} {size} points of AP on held-out pictures"
+    size = f"{points(abs(gain)).lstrip('+')} points of {held.get('figure', 'AP')}"
+    text = f"Alpha {alpha_text(chosen)} {change} {size} on held-out pictures"
     if all(is_number(end) for end in interval):
         text += f" (95 % interval {points(interval[0])} to {points(interval[1])})"
     text += ": proven." if held.get("proven") else ": not proven, it may be chance."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from iouaware.evaluation.localisation import learnt_little
 from iouaware.reporting.facts import Facts
 from iouaware.reporting.numerals import counted
@@ -18,7 +20,9 @@ CENTRENESS = (
 def list_cautions(facts: Facts) -> list[str]:
     """Say what makes the figures weaker than they look, most important first."""
     cautions = [
-        *caution_optimistic(facts.split, bool(facts.files.split.get("test")), facts.info),
+        *caution_choice(
+            facts.evaluation, facts.sweep, bool(facts.files.split.get("test")), facts.info
+        ),
         *caution_few(len(facts.dataset), facts.boxes),
     ]
     if not facts.info.has_iou:
@@ -38,19 +42,40 @@ def list_cautions(facts: Facts) -> list[str]:
     return cautions
 
 
-def caution_optimistic(split: str, has_test: bool, info: ModelInfo) -> list[str]:
-    """Warn where weights, alpha or threshold were chosen on the pictures that judge them."""
-    if split == "test":
-        return []
-    rest = (
-        "; the test part would give honest ones (--split test)."
-        if has_test
-        else ", and the data set has no test part."
-    )
-    return [
-        f"These figures are optimistic: {info.chosen_on_validation} were chosen on these "
-        f"{split} pictures{rest}"
-    ]
+def caution_choice(
+    evaluation: dict[str, Any], sweep: dict[str, Any], has_test: bool, info: ModelInfo
+) -> list[str]:
+    """Warn where the pictures that judge took part in training, or in choosing what is judged.
+
+    Args:
+        evaluation: as in evaluation.json.
+        sweep: as in sweep.json.
+        has_test: whether the run's data have a test part.
+        info: the model's header.
+    """
+    split = str(evaluation.get("split") or "val")
+    own = evaluation.get("own_data", True)
+    if own and split == "train":
+        return [
+            "These figures are of the pictures that the network learnt from: they say next to "
+            "nothing about others."
+        ]
+    if own and split == "val":
+        rest = (
+            "; the test part would give honest ones (--split test)."
+            if has_test
+            else ", and the data set has no test part."
+        )
+        return [
+            f"These figures are optimistic: {info.chosen_on_validation} were chosen on these "
+            f"{split} pictures{rest}"
+        ]
+    if all(sweep.get(key) == evaluation.get(key) for key in ("data", "split")):
+        return [
+            "The alphas were compared on these very pictures: for an alpha and thresholds that "
+            "were kept from it (--save), the figures are optimistic."
+        ]
+    return []
 
 
 def caution_few(pictures: int, boxes: int) -> list[str]:

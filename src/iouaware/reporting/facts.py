@@ -118,6 +118,19 @@ class Facts:
         return str(self.evaluation.get("split") or self.dataset.split)
 
     @property
+    def sweep_elsewhere(self) -> str:
+        """Say on which pictures the alphas were compared, where they are not those evaluated."""
+        keys = ("data", "split")
+        data, split = (self.sweep.get(key) or self.evaluation.get(key) for key in keys)
+        if [data, split] == [self.evaluation.get(key) for key in keys]:
+            return ""
+        of = "" if data == self.evaluation.get("data") else f" of {Path(str(data)).name}"
+        return (
+            f", on the {split} pictures{of}; the other figures here are of the {self.split} part"
+            + (f" of {self.data_name}" if of else "")
+        )
+
+    @property
     def localisation_gap(self) -> float | None:
         """AP that the localisation oracle has over alpha 1: what better ranking could buy."""
         oracle = number_or_none((self.oracle.get("localisation") or {}).get("AP"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iouaware.reporting.alpha_words import say_held_out
-from iouaware.reporting.cautions import CENTRENESS, caution_few, caution_optimistic
+from iouaware.reporting.cautions import CENTRENESS, caution_choice, caution_few
 from iouaware.reporting.facts import display_threshold
 from iouaware.reporting.numerals import alpha_text, counted, number_or_none, percent, ratio
 from iouaware.reporting.rendering import build_environment
@@ -38,7 +38,7 @@ def write_model_card(
     """
     card = render_model_card(run, info, evaluation, sweep)
     beside = run / f".MODEL_CARD.md.{os.getpid()}"
-    beside.write_text(card, "utf-8")
+    beside.write_text(card, "utf-8", errors="backslashreplace")  # names that are no Unicode
     beside.replace(run / "MODEL_CARD.md")
     return run / "MODEL_CARD.md"
 
@@ -56,7 +56,7 @@ def render_model_card(
     judged_alpha = float(evaluation.get("alpha", info.alpha))
     per_class = evaluation.get("AP_per_class") or {}
     names = [escape_markdown(name) for name in info.class_names]
-    optimistic = caution_optimistic(split, bool(files.split.get("test")), info)
+    choice = caution_choice(evaluation, sweep, bool(files.split.get("test")), info)
     few = caution_few(pictures, boxes) if "objects" in evaluation else []
     backbone = (info.config.get("model") or {}).get("backbone") or "backbone not recorded"
     rows = list_training_rows(info, files)
@@ -69,6 +69,7 @@ def render_model_card(
             class_count=counted(len(names), "class", "classes"),
             classes=", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else ""),
             has_iou=info.has_iou,
+            looks_again=info.looks_again,
             alpha=alpha_text(info.alpha),
             threshold=ratio(display_threshold(sweep, info, info.alpha)),
             size=say_size(info) or "not recorded",
@@ -78,7 +79,7 @@ def render_model_card(
             boxes=counted(boxes, "box", "boxes")
             if "objects" in evaluation
             else "boxes not counted",
-            seen="" if optimistic else "No choice was made on these pictures.",
+            seen="" if choice else "No choice was made on these pictures.",
             judged_alpha=alpha_text(judged_alpha),
             coco_rows=list_coco_rows(evaluation, sweep),
             held_out=say_held_out(sweep, info.has_iou, judged_alpha),
@@ -87,7 +88,7 @@ def render_model_card(
                 (escape_markdown(name), number_or_none(per_class.get(name)))
                 for name in info.class_names
             ],
-            cautions=[*optimistic, *few, *([CENTRENESS] if info.learns_centreness else [])],
+            cautions=[*choice, *few, *([CENTRENESS] if info.learns_centreness else [])],
             run_rows=[(name, escape_markdown(value)) for name, value in rows if value],
         )
     )

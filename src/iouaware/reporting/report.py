@@ -78,7 +78,7 @@ def write_report(
     folder = run / "report"
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".index.html.{os.getpid()}"
-    beside.write_text(page, "utf-8")
+    beside.write_text(page, "utf-8", errors="backslashreplace")  # names that are no Unicode
     beside.replace(folder / "index.html")
     return folder / "index.html"
 

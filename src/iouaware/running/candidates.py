@@ -48,7 +48,9 @@ def read_run_split(
     """
     path = data or config.data.path
     if path is None:
-        raise ConfigError(f"{run}: the run does not name its data; give it with --data")
+        raise ConfigError(
+            f"{run}: the run does not name its data; name it: iouaware evaluate {run} --data DATA"
+        )
     own = data is None
     dataset = read_split(
         Path(path).absolute(),

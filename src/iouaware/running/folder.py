@@ -220,6 +220,20 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     return read_json(folder / "sweep.json", SWEEP_FORM)
 
 
+def main_numbers(folder: Path) -> dict[str, Any]:
+    """Return the main numbers of a run folder, as far as they are there."""
+    numbers: dict[str, Any] = {"run": str(folder)}
+    if (folder / "evaluation.json").is_file():
+        evaluation = read_evaluation(folder)
+        names = ("data", "split", "images", "alpha", "AP", "AP50", "AP75", "AP_per_class")
+        numbers |= {name: evaluation[name] for name in names}
+        numbers["AP90"] = evaluation["AP_per_iou"].get("0.90")
+        numbers["AP_alpha1"] = evaluation["baseline"]["AP"]
+    if (folder / "sweep.json").is_file():
+        numbers["held_out"] = read_sweep(folder)["held_out"]
+    return numbers
+
+
 class RunLog:
     """Passes on the lines meant for the user, and keeps them in ``log.txt`` once there is a run."""
 

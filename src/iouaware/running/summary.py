@@ -89,7 +89,7 @@ def alpha_line(alpha: float, sweep: dict[str, Any]) -> str:
     held_out = sweep["held_out"]
     if held_out["gain"] is None:
         return f"alpha {alpha:g}: too few pictures with objects to choose one and judge the choice"
-    text = f"held-out gain {100 * held_out['gain']:+.1f} AP"
+    text = f"held-out gain {100 * held_out['gain']:+.1f} {held_out.get('figure', 'AP')}"
     if held_out["ci95"] is not None:
         low, high = held_out["ci95"]
         text += f", 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
