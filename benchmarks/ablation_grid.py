@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from iouaware.config import Config, build_config, read_recipe
+from iouaware.config import Config, build_config
 from iouaware.errors import ConfigError, one_line
+from iouaware.recipes.reading import read_recipe
 
 
 class _Part(BaseModel):

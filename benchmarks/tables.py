@@ -9,8 +9,9 @@ from ablation_tables import lines_of, training_minutes
 from figures import Entry, Results, Table, number, percent, plain, signed
 from speed_tables import TABLES as SPEED_TABLES
 
-from iouaware.config import RECIPES, Config, read_recipe
+from iouaware.config import Config
 from iouaware.evaluation.held_out import FIGURES
+from iouaware.recipes.reading import RECIPES, read_recipe
 
 DEMO = "demo"
 

@@ -255,6 +255,7 @@ def test_train_hands_on_what_was_given_and_no_more(
         {
             "from_": "torchvision:retinanet_resnet50_fpn",
             "data.path": "d", "train.epochs": 2, "train.freeze": "all-but-iou",
+            "model.iou_head": True,
         },
     )  # fmt: skip
 

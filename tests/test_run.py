@@ -17,7 +17,7 @@ import iouaware
 from iouaware.checkpoint import read_model_info, write_model_info, write_weights
 from iouaware.config import known_keys, read_config
 from iouaware.data.layouts import read_split
-from iouaware.errors import CheckpointError, ConfigError, DatasetError
+from iouaware.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from iouaware.inference.scoring import FORMULA
 from iouaware.model.weight_files import read_state_dict
 from iouaware.run import Run
@@ -260,6 +260,26 @@ def test_resuming_a_finished_run_judges_it_anew(
     assert len(read(run.path / "environment.json")["resumed"]) == 1
 
 
+def test_a_run_interrupted_while_judging_is_judged_when_it_goes_on(
+    tiny_coco: Path, tiny_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(run: Run) -> None:
+        raise KeyboardInterrupt
+
+    settings: dict[str, Any] = {"epochs": 1, "workers": 0, "device": "cpu"}
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "sweep", stop)
+        with pytest.raises(TrainingError, match="while judging; go on with: iouaware train --res"):
+            train(tiny_coco, tiny_config, out="r", **settings)
+    Run("r", device="cpu", workers=0).report()  # all files that a finished run has
+    assert Run("r").info.score_thresholds == {}
+    said: list[str] = []
+    run = train(resume="r", workers=0, device="cpu", say=said.append)
+    assert len(run.info.score_thresholds) == 11
+    train(resume="r", workers=0, device="cpu", say=said.append)
+    assert said[-1].endswith("the run was finished; nothing is left to do")
+
+
 def test_resuming_a_finished_run_leaves_it_alone(finished_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
@@ -304,6 +324,10 @@ def test_resuming_asks_for_the_same_pictures(finished_run: Path, tmp_path: Path)
 def test_resuming_refuses_other_settings() -> None:
     with pytest.raises(ConfigError, match="found epochs too"):
         train(resume="r", epochs=3)
+    for trial in ({"dry_run": True}, {"overfit": 2}, {"strict": True}):
+        (flag,) = (f"--{name.replace('_', '-')}" for name in trial)
+        with pytest.raises(ConfigError, match=f"found {flag} too"):
+            train(resume="r", **trial)
     with pytest.raises(CheckpointError, match=r"checkpoints/step-N/state\.pt"):
         train(resume="r")
 
@@ -317,6 +341,23 @@ def test_a_dry_run_says_the_head_and_leaves_no_run(
     assert (run.path / "first_batch.jpg").is_file()
     assert not (tmp_path / "runs").exists()
     assert run.result() == {"run": str(run.path)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "no weights to start from; give them with --from"),
+        ({"from_": True, "model.iou_head": False}, "no IoU branch to train; add --model.iou_head"),
+    ],
+)
+def test_freezing_all_but_the_iou_branch_needs_weights_and_a_branch(
+    finished_run: Path, tiny_coco: Path, tiny_config: Path, settings: dict[str, Any], message: str
+) -> None:
+    start = str(finished_run) if settings.pop("from_", False) else None
+    settings |= {"train.freeze": "all-but-iou"}
+    with pytest.raises(ConfigError, match=message):
+        train(tiny_coco, tiny_config, from_=start, workers=0, device="cpu", **settings)
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -343,6 +384,8 @@ def test_overfit_gives_a_verdict_apart_from_the_runs(
     run = train(tiny_coco, tiny_config, overfit=2, workers=0, device="cpu", say=said.append)
     assert said[-1].startswith("overfit: AP50 ")
     assert run.path.parent == Path("runs/overfit")
+    train(resume=run.path, workers=0, device="cpu", say=said.append)  # judged again, on the same
+    assert sum(line.startswith("overfit: AP50 ") for line in said) == 2
     with pytest.raises(CheckpointError):
         Run("latest")  # it is nobody's detector
 

@@ -8,16 +8,14 @@ a YAML file that names only what it changes. The command line overrides any fiel
 from __future__ import annotations
 
 import difflib
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from iouaware.errors import ConfigError, shown
-from iouaware.parsing import parse_yaml
+from iouaware.recipes.reading import read_recipe
 
-RECIPES = ("small", "modern", "paper")
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -222,31 +220,6 @@ def read_config(name_or_file: str | Path, overrides: dict[str, Any] | None = Non
         ConfigError: no such recipe or file, malformed YAML, or a value that does not fit.
     """
     return build_config({**read_recipe(name_or_file)}, overrides, where=str(name_or_file))
-
-
-def read_recipe(name_or_file: str | Path) -> dict[str, Any]:
-    """Read a recipe's plain values, without checking them."""
-    name = str(name_or_file)
-    if name in RECIPES:
-        text = resources.files("iouaware.recipes").joinpath(f"{name}.yaml").read_text("utf-8")
-    else:
-        path = Path(name_or_file)
-        if not path.is_file():
-            raise ConfigError(
-                f"--config {name}: no such recipe or file; expected small, modern, paper "
-                "or the path of a YAML file"
-            )
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{name}: cannot be read as text: {error}") from error
-    try:
-        values = parse_yaml(text) or {}
-    except ValueError as error:
-        raise ConfigError(f"{name}: not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{name}: found {type(values).__name__}, expected keys and values")
-    return values
 
 
 def build_config(

@@ -13,9 +13,10 @@ from jsonargparse import ArgumentParser, Namespace
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
-from iouaware.config import Config, nearest_key, read_recipe
+from iouaware.config import Config, nearest_key
 from iouaware.errors import ConfigError
 from iouaware.inference.scoring import FORMULA
+from iouaware.recipes.reading import read_recipe
 
 # shorter names of settings; everything else about them is told by config.py alone
 SHORT_FLAGS = {

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from iouaware.config import Config, Precision, build_config, build_inference_config, read_config
+from iouaware.config import Config, Precision, build_config, build_inference_config
 from iouaware.errors import ConfigError, IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.inference.exported import End, Format, is_exported, read_exported_info
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
+from iouaware.recipes.reading import read_settings
 from iouaware.running.candidates import collect_run_candidates, load_model, read_run_split
 from iouaware.running.exporting import ExportOptions, export_run, refuse_exported
 from iouaware.running.folder import (
@@ -98,7 +99,7 @@ class Run:
         """The settings of the run, with the place of its data where the folder knows it."""
         written = find_settings(self.path)
         if written is not None:
-            return read_config(written)
+            return build_config(read_settings(written), where=str(written))
         return build_config(self.info.config, where=str(self.model_path))
 
     def evaluate(
@@ -196,8 +197,7 @@ class Run:
     def report(self) -> Path:
         """Write ``report/index.html`` and ``MODEL_CARD.md``; return the page's path.
 
-        Numbers that are not there yet are computed first, on the validation part, or where other
-        data were evaluated, on those.
+        Numbers that are not there yet are computed first, on the part or data evaluated last.
 
         Raises:
             ConfigError: the run does not know its data, or the pictures are no longer those that

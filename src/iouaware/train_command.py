@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from iouaware.config import RECIPES
 from iouaware.options import Positive, add_machine, add_settings, recipe_of
+from iouaware.recipes.reading import RECIPES
 from iouaware.running.folder import Say
 
 Result = dict[str, Any]
@@ -86,6 +86,8 @@ def run_adopt(options: Namespace, say: Say) -> Result:
     """Short for ``train --from CHECKPOINT --train.freeze all-but-iou``."""
     if "train.freeze" not in options:
         options["train.freeze"] = "all-but-iou"
+    if "model.iou_head" not in options:  # what it is for, also where the detector has none yet
+        options["model.iou_head"] = True
     return _train_from(options, say, None, options.CHECKPOINT)
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from iouaware.checking.memory import estimate_step_bytes
-from iouaware.config import build_config, read_recipe
+from iouaware.config import build_config
 from iouaware.model.detector import Detector
+from iouaware.recipes.reading import read_recipe
 
 
 def test_it_is_what_the_graph_keeps_and_the_weights_several_times(tiny_config: Path) -> None:

@@ -222,6 +222,32 @@ def test_from_scratch_weights_keep_torch_s_epsilon(tmp_path: Path, torchvision_v
     assert model_settings_of(str(tmp_path / "own.pth"))["norm_eps"] is None
 
 
+def test_unnamed_rows_of_torchvision_are_taken_in_order(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = detection.retinanet_resnet50_fpn(weights=None, weights_backbone=None, num_classes=4)
+    torch.nn.init.normal_(theirs.head.classification_head.cls_logits.weight, std=0.3)
+    path = tmp_path / "own.pth"
+    torch.save(theirs.state_dict(), path)
+    settings = model_settings_of(str(path))
+    detector = Detector(ModelConfig(**settings), 3)
+    line = start_from(detector, str(path), NAMES, all_classes=True)
+    assert "all classes by their order, which the file does not name" in line
+    rows = theirs.state_dict()["head.classification_head.cls_logits.weight"].unflatten(0, (9, 4))
+    ours = detector.state_dict()["head.class_layer.weight"].unflatten(0, (9, 3))
+    assert torch.equal(ours, rows[:, 1:])  # the first is the background
+    with pytest.raises(
+        CheckpointError, match=r"does not know 'bolt', 'nut'; .*|with train\.freeze"
+    ):
+        start_from(Detector(ModelConfig(**settings), 2), str(path), NAMES[:2], all_classes=True)
+
+
+def test_classes_that_are_not_learnt_must_be_known(run: Path) -> None:
+    names = ("bolt", "screw", "unicorn")
+    start_from(build(2), str(run), names)
+    with pytest.raises(CheckpointError, match=r"does not know 'unicorn', and with train\.freeze"):
+        start_from(build(2), str(run), names, all_classes=True)
+
+
 def test_torchvision_rows_are_coco_s_or_unnamed():
     names = torchvision_class_names(91)
     assert (names[1], names[90]) == ("person", "toothbrush")

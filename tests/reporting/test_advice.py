@@ -86,7 +86,7 @@ def test_mixed_up_classes_are_named(tmp_path: Path, run: Path) -> None:
 def test_without_an_iou_branch_a_large_gap_asks_for_one(scene: Scene, run: Path) -> None:
     plain = make_scene(scene.dataset, without_iou(scene.candidates))
     plain.evaluation["oracle"] = {"localisation": {"AP": 1.0}}
-    assert "--train.freeze all-but-iou" in _texts(plain.facts(run))
+    assert f"iouaware adopt {run} --data {scene.dataset.root}" in _texts(plain.facts(run))
 
 
 def test_never_more_than_three_and_never_none(scene: Scene, run: Path) -> None:

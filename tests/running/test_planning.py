@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from iouaware.config import build_config, known_keys, read_config
 from iouaware.errors import CheckpointError, ConfigError, DatasetError
+from iouaware.recipes.reading import SECTIONS
 from iouaware.running import planning
 from iouaware.running.planning import Plan, config_of_run, plan_training
 
@@ -136,3 +138,38 @@ def test_centreness_and_a_second_look_at_the_iou_are_not_joined(
         make_plan(tiny_coco, tiny_config, settings=settings)
     _, said = make_plan(tiny_coco, tiny_config, settings={**settings, "model.second_look": False})
     assert "will be no IoU" in said
+
+
+def test_a_file_that_names_a_recipe_changes_that_one(tiny_coco: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("recipe: small\ntrain:\n  epochs: 3\nmodel:\n  # all as it is\n", "utf-8")
+    plan, said = make_plan(tiny_coco, path)
+    small = read_config("small")
+    assert plan.config.train == small.train.model_copy(update={"epochs": 3})
+    assert plan.config.model == small.model
+    assert said.startswith(f"recipe: {path}, on cpu; what it leaves out is as in small")
+    path.write_text("train: {epochs: 3}\n", "utf-8")
+    plan, said = make_plan(tiny_coco, path, settings={"image_size": 96})
+    assert plan.config.model == build_config({}).model
+    assert "what it leaves out is as in paper" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recipe: smal", "recipe is 'smal', expected the one that this file changes: small, mod"),
+        ("recipe: [1]", r"recipe is \[1\], expected"),
+        ("model: 5", "model is 5, expected settings below it"),
+        ("train: [lr]", r"train is \['lr'\], expected settings below it"),
+    ],
+)
+def test_a_file_of_another_form_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=rf"mine\.yaml: {message}"):
+        read_config(path, {"train.lr": 0.1})
+
+
+def test_sections_are_those_of_the_config() -> None:
+    sections = {key.partition(".")[0] for key in known_keys() if "." in key}
+    assert sections == SECTIONS

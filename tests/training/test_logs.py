@@ -19,6 +19,15 @@ def test_csv_has_a_head_and_a_line_an_epoch(tmp_path: Path) -> None:
     assert cells["AP"] == ""
 
 
+@pytest.mark.parametrize("step", [1_000_000, 1_234_567])
+def test_steps_beyond_a_million_are_written_whole(tmp_path: Path, step: int) -> None:
+    logger = CsvLogger(tmp_path / "metrics.csv")
+    logger.log({"epoch": 3, "step": step, "loss": 0.25})
+    assert last_step(logger.text) == step
+    # as they were written before
+    assert last_step("epoch,step\n3,1.23457e+06\n") == 1_234_570
+
+
 @pytest.mark.parametrize("damage", ["longer", "torn", "gone"])
 def test_a_resumed_csv_is_what_the_checkpoint_knew(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "metrics.csv"

@@ -5,8 +5,9 @@ from typing import Literal
 
 import pytest
 
-from iouaware.config import RECIPES, ModelConfig, TrainConfig, read_config
+from iouaware.config import ModelConfig, TrainConfig, read_config
 from iouaware.model.detector import Detector
+from iouaware.recipes.reading import RECIPES
 from iouaware.training.optimiser import (
     build_optimizer,
     describe_odd_lr,

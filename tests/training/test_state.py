@@ -147,3 +147,17 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file in its place")
     with pytest.raises(TrainingError, match=r"step-2: the checkpoint could not be written \("):
         write_checkpoint(tmp_path / "checkpoints", 2, {"step": 2})
+
+
+def test_two_whole_ones_are_kept_after_a_fall_back(tmp_path: Path) -> None:
+    for step in (50, 100):
+        write_checkpoint(tmp_path, step, {"step": step})
+    (tmp_path / "step-100" / "state.pt").write_bytes(b"torn")
+    lines, say = heard()
+    assert read_checkpoint(tmp_path, say)["step"] == 50
+    for step in (60, 70):
+        write_checkpoint(tmp_path, step, {"step": step})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.json", "step-60", "step-70"]
+    (tmp_path / "step-70" / "state.pt").write_bytes(b"torn")
+    assert read_checkpoint(tmp_path, say)["step"] == 60
+    assert len(lines) == 2

@@ -14,9 +14,10 @@ from iouaware.checking.memory import estimate_step_bytes
 from iouaware.checking.pictures import find_picture_problems
 from iouaware.checking.reading import find_reading_problems
 from iouaware.checking.thumbnails import Decode
-from iouaware.config import build_config, read_recipe
+from iouaware.config import build_config
 from iouaware.data.examining import ExaminedSet, whole_key
 from iouaware.data.layouts import FORMAT_NAMES
+from iouaware.recipes.reading import read_recipe
 
 # recipes whose memory is told; that of ``paper`` is only for comparisons
 _RECIPES = ("small", "modern")

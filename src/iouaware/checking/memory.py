@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from iouaware.anchors import level_sizes
-from iouaware.config import build_config, read_recipe
+from iouaware.config import build_config
 from iouaware.images import resized_hw
+from iouaware.recipes.reading import read_recipe
 
 _FLOAT_BYTES = 4
 # copies of the class logits that sigmoid, targets and focal loss keep or pass through

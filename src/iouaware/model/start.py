@@ -51,29 +51,37 @@ class _Source(NamedTuple):
     class_names: tuple[str, ...]
 
 
-def start_from(detector: Detector, source: str, class_names: tuple[str, ...]) -> str:
+def start_from(
+    detector: Detector, source: str, class_names: tuple[str, ...], *, all_classes: bool = False
+) -> str:
     """Fill a detector with the weights of another one.
 
     The class layer is taken over row by row, by name; classes that the source does not know keep
-    their new weights. So does the IoU branch where the source has none, or one of another shape.
+    their new weights. A state dict of torchvision's names none unless they are COCO's: there the
+    rows behind the background are taken in order, where they are as many. The IoU branch is new
+    where the source has none, or one of another shape.
 
     Args:
         detector: changed in place; built with ``model_settings_of(source)``.
         source: a run folder, a model file, ``torchvision:retinanet_resnet50_fpn`` (or ``_v2``), or
             a file with its state dict.
         class_names: K names, in the order of the detector's labels.
+        all_classes: refuse weights that do not know every class: no class is going to be learnt.
 
     Returns:
         A few words on what was loaded and what is new.
 
     Raises:
-        CheckpointError: the weights cannot be had, or are of another network than the settings
-            describe.
+        CheckpointError: the weights cannot be had, are of another network than the settings
+            describe, or lack a class that is asked for.
         ValueError: the number of names is not the detector's.
     """
     if len(class_names) != detector.num_classes:
         raise ValueError(f"{len(class_names)} names for a detector of {detector.num_classes}")
     found = _open(source)
+    in_order = not any(found.class_names) and len(found.class_names) == len(class_names) + 1
+    if in_order:
+        found = found._replace(class_names=("", *class_names))  # background, then ours
     mine = detector.config.model_dump()
     for key, value in found.settings.items():
         if key not in _FREE_SETTINGS and mine[key] != value:
@@ -95,12 +103,19 @@ def start_from(detector: Detector, source: str, class_names: tuple[str, ...]) ->
         elif not key.endswith("num_batches_tracked"):  # FrozenBatchNorm2d has no such counter
             raise CheckpointError(f"{source}: {key} is missing; expected a whole detector")
     matched = _take_classes(state, found, class_names)
+    lacking = [name for name in class_names if name not in matched]
+    if all_classes and lacking:
+        raise CheckpointError(
+            f"{source}: it does not know {', '.join(map(repr, lacking[:3]))}"
+            f"{', ...' if len(lacking) > 3 else ''}, and with train.freeze all-but-iou no class is "
+            "learnt; name the classes as it does, or leave --train.freeze out"
+        )
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:
         reason = one_line(error, 300)
         raise CheckpointError(f"{source}: does not fit the network: {reason}") from error
-    described = _describe(matched, class_names)
+    described = _describe(matched, class_names, in_order)
     described += ", IoU branch new" if detector.config.iou_head and not has_iou else ""
     described += ", second look new" if detector.second_look is not None and not has_look else ""
     return f"weights from {source}, {described}"
@@ -204,9 +219,11 @@ def _spelled(name: str) -> str:
     return name.strip().casefold().replace("_", " ").replace("-", " ")
 
 
-def _describe(matched: list[str], class_names: tuple[str, ...]) -> str:
+def _describe(matched: list[str], class_names: tuple[str, ...], in_order: bool) -> str:
     if len(matched) == len(class_names):
-        text = "all classes by name"
+        text = (
+            f"all classes by {'their order, which the file does not name' if in_order else 'name'}"
+        )
     elif matched:
         shown = ", ".join(matched[:5]) + (", ..." if len(matched) > 5 else "")
         text = f"{len(matched)} of {len(class_names)} classes by name ({shown}), the others new"

@@ -1,1 +1,1 @@
-"""The recipes that come with the package, as YAML; `config.read_recipe` reads them."""
+"""The recipes that come with the package, as YAML; ``recipes.reading`` reads them."""

@@ -176,7 +176,7 @@ def _ranking(facts: Facts) -> Step | None:
     run = shlex.quote(str(facts.files.folder))
     return Step(
         text + "Train an IoU branch for this model; the rest of it stays as it is.",
-        f"iouaware train {facts.data_argument} --from {run} --train.freeze all-but-iou",
+        f"iouaware adopt {run} --data {facts.data_argument}",
         left,
     )
 

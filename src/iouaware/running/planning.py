@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iouaware.config import RECIPES, Config, build_config, read_recipe
+from iouaware.config import Config, build_config
 from iouaware.data.image_size import SIZES, choose_image_size, share_met
 from iouaware.data.layouts import Splits, read_splits, verify_images
 from iouaware.errors import ConfigError
+from iouaware.recipes.reading import RECIPES, read_recipe
 from iouaware.running.folder import Say, find_model
 from iouaware.runtime import choose_device, default_workers
 
@@ -56,7 +57,7 @@ class Plan:
 
 def plan_training(
     data: str | Path | None,
-    config: str | Path | None,
+    config: str | Path | Mapping[str, Any] | None,
     settings: Mapping[str, Any],
     *,
     start: str | None = None,
@@ -69,7 +70,8 @@ def plan_training(
 
     Args:
         data: the data set; None takes ``data.path`` of the config.
-        config: a recipe or a YAML file; None takes ``modern`` on CUDA, else ``small``.
+        config: a recipe or a YAML file, or all settings of a run that goes on; None takes
+            ``modern`` on CUDA, else ``small``.
         settings: values by dotted name, or by the short names in ``SHORT_SETTINGS``.
         start: ``--from``: its network replaces that of the recipe.
         device: None takes CUDA where it is seen.
@@ -85,18 +87,20 @@ def plan_training(
     chosen_device = choose_device(device)
     if start is not None and not start.startswith("torchvision:"):
         start = str(find_model(start))  # latest, a run folder or a file
-    recipe = config or ("modern" if chosen_device.startswith("cuda") else "small")
     overrides = {SHORT_SETTINGS.get(key, key): value for key, value in settings.items()}
-    built = build_config(
-        read_recipe(recipe), {**_settings_of_start(start), **overrides}, where=_where(recipe)
-    )
+    if isinstance(config, Mapping):
+        recipe, values = "config.yaml", dict(config)
+    else:
+        recipe = str(config or ("modern" if chosen_device.startswith("cuda") else "small"))
+        values = read_recipe(recipe)
+    built = build_config(values, {**_settings_of_start(start), **overrides}, where=_where(recipe))
     path = data or built.data.path
     if path is None:
         raise ConfigError(
             "no data set given: expected a folder of pictures with labels, "
             "as in: iouaware train DATA"
         )
-    say(_describe_recipe(str(recipe), config is None, chosen_device))
+    say(_describe_recipe(recipe, built.recipe, config is None, chosen_device))
     if built.model.iou_head and built.train.iou_target == "centreness":
         if built.model.second_look:
             raise ConfigError(
@@ -158,15 +162,16 @@ def _settings_of_start(start: str | None) -> dict[str, Any]:
     return {f"model.{key}": value for key, value in model_settings_of(start).items()}
 
 
-def _where(recipe: str | Path) -> str:
-    return f"recipe {recipe}" if str(recipe) in RECIPES else str(recipe)
+def _where(recipe: str) -> str:
+    return f"recipe {recipe}" if recipe in RECIPES else recipe
 
 
-def _describe_recipe(recipe: str, by_itself: bool, device: str) -> str:
-    """Say which recipe was taken and name the others."""
+def _describe_recipe(recipe: str, base: str, by_itself: bool, device: str) -> str:
+    """Say which recipe was taken, and name the others where it was chosen here."""
     others = " and ".join(name for name in RECIPES if name != recipe)
     if not by_itself:
-        return f"recipe: {recipe}, on {device}"
+        below = "" if recipe in RECIPES else f"; what it leaves out is as in {base}"
+        return f"recipe: {recipe}, on {device}{below}"
     seen = "CUDA was seen" if device.startswith("cuda") else "no CUDA was seen"
     return f"recipe: {recipe}, since {seen} (--config also knows {others}), on {device}"
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import iouaware
-from iouaware.config import read_config
-from iouaware.errors import CheckpointError, ConfigError, DatasetError
+from iouaware.config import build_config
+from iouaware.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from iouaware.evaluation.evaluate import write_json
-from iouaware.inference.scoring import FORMULA
+from iouaware.recipes.reading import read_settings
 from iouaware.run import Run
 from iouaware.running.folder import (
     RUNS,
@@ -27,14 +23,12 @@ from iouaware.running.folder import (
     read_json,
     remove_untrained,
     temporary_folder,
-    write_yaml,
 )
-from iouaware.running.planning import Plan, config_of_run, plan_training
+from iouaware.running.planning import Plan, plan_training
+from iouaware.running.records import adding_seconds, is_first, split_record, write_what_is_known
 from iouaware.running.summary import tail_lines
-from iouaware.runtime import environment_record
 
 if TYPE_CHECKING:
-    from iouaware.data.layouts import Splits
     from iouaware.training.ranks import Ranks
 
 
@@ -81,10 +75,11 @@ def train(
     """
     from iouaware.training.ranks import telling_lost_ranks
 
-    said = RunLog(say if _is_first() else lambda line: None)
+    said = RunLog(say if is_first() else lambda line: None)
     loggers = tuple(log.split(",")) if isinstance(log, str) else tuple(log)
     if resume is not None:
-        _refuse_other_settings(data, config, from_, out, settings)
+        trial = {"--dry-run": dry_run or None, "--overfit": overfit, "--strict": strict or None}
+        _refuse_other_settings(data, config, from_, out, {**trial, **settings})
         with telling_lost_ranks():
             return _resume(find_resumable(resume), device, workers, loggers, said)
     plan = plan_training(
@@ -97,6 +92,7 @@ def train(
         strict=strict,
         say=said,
     )
+    _refuse_frozen_at_random(plan)
     if overfit is not None:
         plan = _plan_overfit(plan, overfit)
     with telling_lost_ranks():
@@ -116,7 +112,7 @@ def _train_anew(
     try:
         return _train_into(run, plan, loggers, said, dry_run, overfit)
     except (ConfigError, DatasetError, CheckpointError):
-        if _is_first():
+        if is_first():
             remove_untrained(run)
         raise
 
@@ -136,11 +132,11 @@ def _train_into(
     """
     from iouaware.training.train import train_detector
 
-    if _is_first():
+    if is_first():
         said.open(run)
         said(f"writes to: {run}")
-        _write_what_is_known(run, plan, resume)
-    with _adding_seconds(run):
+        write_what_is_known(run, plan, resume, overfit)
+    with adding_seconds(run):
         steps = train_detector(
             plan.config,
             plan.splits,
@@ -157,13 +153,18 @@ def _train_into(
         parts = {"train": plan.splits.train, "val": plan.splits.val, "test": plan.splits.test}
         known = {name: part for name, part in parts.items() if part is not None}
         finished = Run(run, device=plan.device, workers=plan.workers, say=said, known=known)
-        if _is_first() and not dry_run:
+        if is_first() and not dry_run:
             if overfit is not None:
                 _tell_overfit(finished, plan, said)
             elif resume and steps == 0 and _is_concluded(run):
                 said(f"{run}: the run was finished; nothing is left to do")
             else:
-                _conclude(finished, said)
+                try:
+                    _conclude(finished, said)
+                except KeyboardInterrupt:
+                    raise TrainingError(
+                        f"stopped while judging; go on with: iouaware train --resume {run}"
+                    ) from None
     return finished
 
 
@@ -177,13 +178,37 @@ def _conclude(run: Run, say: Say) -> None:
     run.keep_choice(sweep)
     evaluation = run.evaluate(split="test" if "test" in run.known else "val")
     page = run.report()
+    environment = read_json(run.path / "environment.json")
+    write_json(run.path / "environment.json", {**environment, "concluded": True})
     for line in tail_lines(run.path, run.info, evaluation, sweep, page):
         say(line)
 
 
 def _is_concluded(run: Path) -> bool:
-    """Whether all that follows the training is there; the report is written last."""
-    return (run / "evaluation.json").is_file() and (run / "report" / "index.html").is_file()
+    """Whether all that follows the training was done, and is still there."""
+    concluded = bool(read_json(run / "environment.json").get("concluded"))
+    files = run / "evaluation.json", run / "report" / "index.html"
+    return concluded and all(path.is_file() for path in files)
+
+
+def _refuse_frozen_at_random(plan: Plan) -> None:
+    """Raise where ``all-but-iou`` would fix a detector that has learnt nothing, or leave no rest.
+
+    Raises:
+        ConfigError: no weights to start from, or no IoU branch to train.
+    """
+    if plan.config.train.freeze != "all-but-iou":
+        return
+    if plan.start is None:
+        raise ConfigError(
+            "train.freeze is all-but-iou, which keeps boxes and classes as they are, but there are "
+            "no weights to start from; give them with --from"
+        )
+    if not plan.config.model.iou_head:
+        raise ConfigError(
+            "train.freeze is all-but-iou, but there is no IoU branch to train; add "
+            "--model.iou_head true"
+        )
 
 
 def _plan_overfit(plan: Plan, images: int) -> Plan:
@@ -204,16 +229,19 @@ def _resume(
     run: Path, device: str | None, workers: int | None, loggers: Sequence[str], said: RunLog
 ) -> Run:
     """Go on in a run folder, with its own settings, data and split."""
-    config = read_config(run / "config.yaml")
+    values = read_settings(run / "config.yaml")
+    config = build_config(values, where=str(run / "config.yaml"))
     if config.data.path is None or not Path(config.data.path).exists():
         raise DatasetError(
             f"{config.data.path}: the data of this run are no longer there; put them back, or "
             f"write where they are now into {run / 'config.yaml'}, under data: path"
         )
-    plan = plan_training(
-        None, run / "config.yaml", {}, device=device, workers=workers, say=lambda line: None
-    )
-    before, now = read_json(run / "split.json"), _split_record(plan.splits)
+    plan = plan_training(None, values, {}, device=device, workers=workers, say=lambda line: None)
+    before = read_json(run / "split.json")
+    overfit = before.get("overfit")
+    if overfit is not None:
+        plan = _plan_overfit(plan, int(overfit))
+    now = split_record(plan.splits)
     changed = [part for part in ("train", "val", "test") if before.get(part) != now[part]]
     if changed:
         raise DatasetError(
@@ -221,7 +249,7 @@ def _resume(
             f"{run / 'split.json'}; expected the data as they were: put them back, or train anew "
             f"with --from {run}"
         )
-    return _train_into(run, plan, loggers, said, resume=True)
+    return _train_into(run, plan, loggers, said, overfit=overfit, resume=True)
 
 
 def _refuse_other_settings(
@@ -267,48 +295,3 @@ def _share(ranks: Ranks, folder: Path | None, device: str) -> Path:
     text = str(folder or "").encode().ljust(4096, b"\0")
     received = ranks.broadcast(torch.frombuffer(bytearray(text), dtype=torch.uint8).to(device))
     return Path(bytes(received.cpu().tolist()).rstrip(b"\0").decode())
-
-
-def _write_what_is_known(run: Path, plan: Plan, resume: bool) -> None:
-    """Write config, environment and split before the first step: a broken run tells them too."""
-    record = environment_record()
-    if resume:
-        environment = read_json(run / "environment.json")
-        environment.setdefault("resumed", []).append(record)
-    else:
-        environment = {**record, "seed": plan.config.seed}
-        written = f"iouaware {iouaware.__version__}; the confidence is {FORMULA}"
-        write_yaml(run / "config.yaml", config_of_run(plan), written)
-        write_json(run / "split.json", _split_record(plan.splits))
-    write_json(run / "environment.json", environment)
-
-
-@contextmanager
-def _adding_seconds(run: Path) -> Iterator[None]:
-    """Add the wall time to ``environment.json``, also that of a sitting which is interrupted."""
-    started = time.time()
-    try:
-        yield
-    finally:
-        # what went wrong before says more than a disk that is still full
-        with suppress(OSError, CheckpointError):
-            if _is_first():
-                environment = read_json(run / "environment.json")
-                total = environment.get("wall_seconds", 0.0) + time.time() - started
-                environment["wall_seconds"] = round(total, 1)
-                write_json(run / "environment.json", environment)
-
-
-def _split_record(splits: Splits) -> dict[str, Any]:
-    """Return the names of the pictures of each part, as ``split.json`` keeps them."""
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
-    names = {
-        part: [] if dataset is None else [dataset.file_name(i) for i in range(len(dataset))]
-        for part, dataset in parts.items()
-    }
-    return {**names, "made": splits.made}
-
-
-def _is_first() -> bool:
-    """Whether this is the process that prints and writes, before the group is joined."""
-    return int(os.environ.get("RANK", "0")) == 0

@@ -59,7 +59,7 @@ class CsvLogger:
     def log(self, row: Row) -> None:
         """Add a line."""
         cells = [row.get(name) for name in COLUMNS]
-        line = _csv_line(["" if cell is None else f"{cell:.6g}" for cell in cells])
+        line = _csv_line([_cell_text(cell) for cell in cells])
         with self.path.open("a", encoding="utf-8", newline="") as file:
             file.write(line)
         flush(self.path)
@@ -72,7 +72,14 @@ class CsvLogger:
 def last_step(text: str) -> int | None:
     """Return the step of the last line of ``metrics.csv``, None where it has only its head."""
     rows = list(csv.DictReader(io.StringIO(text)))
-    return int(rows[-1]["step"]) if rows else None
+    return int(float(rows[-1]["step"])) if rows else None
+
+
+def _cell_text(cell: float | int | None) -> str:
+    """Write whole numbers whole, and others with six digits."""
+    if cell is None:
+        return ""
+    return str(cell) if isinstance(cell, int) else f"{cell:.6g}"
 
 
 class TensorBoardLogger:

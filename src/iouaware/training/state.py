@@ -42,7 +42,10 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
         flush(partial)
         sha256 = _sha256(partial / "state.pt")
         _move_into_place(partial, final)
-        earlier = [name for name in _known_steps(folder) if name != final.name]
+        steps = [int(name[5:]) for name in _known_steps(folder)]
+        earlier = [f"step-{known}" for known in steps if known < step]
+        # what was found broken and gone back from: it must not count as one of those kept
+        later = [f"step-{known}" for known in steps if known > step]
         known = earlier_hashes(folder)
         entries = {name: known[name] for name in earlier[-(KEPT - 1) :] if name in known}
         _write_last(folder, final.name, {final.name: sha256, **entries})
@@ -52,7 +55,7 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
             f"{final}: the checkpoint could not be written ({one_line(error, 200)}); earlier ones "
             "are intact: free space, then go on with --resume, or start anew with another --out"
         ) from error
-    for name in earlier[: -(KEPT - 1)]:
+    for name in [*earlier[: -(KEPT - 1)], *later]:
         shutil.rmtree(folder / name, ignore_errors=True)
     return final
 

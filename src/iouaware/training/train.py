@@ -94,7 +94,8 @@ def _load_weights(
 ) -> str:
     """Load the starting weights and say which; ``start`` makes the backbone's own needless."""
     if start is not None:
-        return start_from(detector, start, class_names)
+        frozen = config.train.freeze == "all-but-iou"
+        return start_from(detector, start, class_names, all_classes=frozen)
     return load_backbone_weights(detector.backbone, config.model)
 
 
