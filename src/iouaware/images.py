@@ -19,7 +19,7 @@ from iouaware.errors import DatasetError, one_line
 from iouaware.structures import Frame, ImageArray
 
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"}
+    ".jpg .jpeg .jfif .png .bmp .webp .tif .tiff .gif .ppm .pgm .avif".split()  # noqa: SIM905
 )
 
 # what is opened, whatever a file's name: Pillow knows formats that start other programs (EPS)

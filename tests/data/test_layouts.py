@@ -65,6 +65,8 @@ def test_known_empty_pictures_are_added_to_both_parts(tmp_path: Path) -> None:
     for n in range(5):
         picture(tmp_path / "nothing" / "deep" / f"{n}.png")
     check(tmp_path / "set", "yolo", (7, 3, None), empty=tmp_path / "nothing")
+    picture(tmp_path / "one" / "n.jfif")  # nothing to share out: it goes to training
+    check(tmp_path / "set", "yolo", (4, 2, None), empty=tmp_path / "one")
     (tmp_path / "none").mkdir()
     with pytest.raises(DatasetError, match=r"--empty .*none: no pictures there"):
         read_splits(tmp_path / "set", empty=tmp_path / "none")

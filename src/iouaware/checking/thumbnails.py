@@ -20,7 +20,7 @@ Decode = Literal["auto", "all", "none"]
 # decoded unless told otherwise: about fifteen seconds' worth, JPEGs being read at reduced size
 BUDGET_PX = 4_000_000_000
 _FULL_COST = 4  # a picture of another format takes as long as a JPEG so many times its size
-_JPEG = (".jpg", ".jpeg")
+_JPEG = (".jpg", ".jpeg", ".jfif")
 _SIDE = 24
 # two thumbnails are of one picture where they correlate this much and no cell differs by more,
 # grey levels at the larger contrast: an object that came or went shows in its cells
@@ -28,7 +28,7 @@ _CORRELATION = 0.98
 _CELL_DIFFERENCE = 40.0
 _BLOCK = 2048
 _TAIL = 4096
-_END_MARKS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
+_END_MARKS = {**dict.fromkeys(_JPEG, b"\xff\xd9"), ".png": b"IEND"}
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,8 @@ def _read_training(
         read = [whole, val]
         if extra is None:
             return whole, val, False, read
+        if len(extra) == 1:  # nothing to share out
+            return join_datasets([whole, extra]), val, False, read
         more_train, more_val = split_by_content(extra)
         train = join_datasets([whole, extra.subset(more_train)])
         return train, join_datasets([val, extra.subset(more_val)]), False, read
