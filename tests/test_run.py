@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 import iouaware
 from iouaware.checkpoint import read_model_info, write_model_info, write_weights
@@ -145,7 +146,39 @@ def test_a_model_alone_is_reported_on_the_data_it_was_evaluated_on(
     bare.evaluate(tiny_coco, split="train")
     assert bare.report().is_file()
     sweep = read(alone / "sweep.json")
-    assert (sweep["data"], sweep["split"], sweep["own_data"]) == (str(tiny_coco), "train", False)
+    assert (sweep["data"], sweep["split"], sweep["run_part"]) == (str(tiny_coco), "train", None)
+    assert "No choice was made" not in (alone / "MODEL_CARD.md").read_text("utf-8")
+
+
+def test_pictures_of_the_run_are_known_wherever_they_lie(
+    run: Run, tiny_coco: Path, tiny_voc: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_coco, tmp_path / "moved")
+    assert run.evaluate()["run_part"] == "val"
+    for place in (tiny_coco, tmp_path / "moved"):
+        for split in ("train", "val"):
+            evaluation = run.evaluate(place, split=split)
+            assert evaluation["run_part"] == split
+            assert ("split" in evaluation["notes"]) == (split == "val")
+            assert run.report().is_file()
+            card = (run.path / "MODEL_CARD.md").read_text("utf-8")
+            assert "No choice was made" not in card
+    assert run.evaluate(tiny_voc, split="train")["run_part"] == "none"
+    run.report()
+    assert "No choice was made" in (run.path / "MODEL_CARD.md").read_text("utf-8")
+
+
+def test_the_runs_own_folder_named_again_is_read_as_the_runs(
+    tiny_coco: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("1", "2"):
+        Image.new("RGB", (64, 64), (int(name), 0, 0)).save(tmp_path / "empty" / f"{name}.png")
+    settings: dict[str, Any] = {"epochs": 1, "workers": 0, "device": "cpu"}
+    run = train(tiny_coco, tiny_config, out="r", empty=str(tmp_path / "empty"), **settings)
+    pictures = run.evaluate()["images"]
+    assert run.evaluate(tiny_coco)["images"] == pictures
+    assert run.report().is_file()
 
 
 def test_save_keeps_the_choice(run: Run) -> None:
@@ -307,6 +340,21 @@ def test_resuming_says_where_to_write_the_new_place_of_the_data(
     (run / "config.yaml").write_text(moved, "utf-8")
     with pytest.raises(CheckpointError, match=r"train\.lr is 0\.02, expected 0\.01 as in"):
         train(resume=run, workers=0, device="cpu")
+
+
+def test_a_run_of_an_earlier_version_is_left_alone_or_goes_on(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    environment = read(run / "environment.json")
+    del environment["concluded"]  # it did not say so
+    (run / "environment.json").write_text(json.dumps(environment))
+    split = read(run / "split.json")  # nor leave out a test part without boxes
+    (run / "split.json").write_text(json.dumps({**split, "test": ["images/test/1.jpg"]}))
+    said: list[str] = []
+    train(resume=run, workers=0, device="cpu", say=said.append)
+    assert said[-1].endswith("the run was finished; nothing is left to do")
 
 
 def test_resuming_asks_for_the_same_pictures(finished_run: Path, tmp_path: Path) -> None:

@@ -12,11 +12,16 @@ from iouaware.config import Config, Precision, build_config, build_inference_con
 from iouaware.errors import ConfigError, IoUAwareError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
-from iouaware.inference.exported import End, Format, is_exported, read_exported_info
+from iouaware.inference.exported import End, Format, read_info
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
 from iouaware.recipes.reading import read_settings
-from iouaware.running.candidates import collect_run_candidates, load_model, read_run_split
+from iouaware.running.candidates import (
+    collect_run_candidates,
+    find_run_part,
+    load_model,
+    read_run_split,
+)
 from iouaware.running.exporting import ExportOptions, export_run, refuse_exported
 from iouaware.running.folder import (
     RunLog,
@@ -36,7 +41,6 @@ if TYPE_CHECKING:
     from iouaware.structures import Candidates, ModelInfo
 
 METRICS = ("AP", "AP50", "AP75", "AP90")
-OPTIMISTIC = "the figures are optimistic: {} were chosen on these very pictures"
 
 
 class Run:
@@ -88,11 +92,7 @@ class Run:
     @property
     def info(self) -> ModelInfo:
         """What the model file says about itself."""
-        if is_exported(self.model_path):
-            return read_exported_info(self.model_path).model
-        from iouaware.checkpoint import read_model_info
-
-        return read_model_info(self.model_path)
+        return read_info(self.model_path)
 
     @property
     def config(self) -> Config:
@@ -124,7 +124,7 @@ class Run:
 
         info = self.info
         alpha = resolve_alpha(info, alpha)
-        dataset, candidates = self._look(data, split)
+        dataset, candidates, where = self._look(data, split)
         evaluation = evaluate_candidates(
             dataset,
             candidates,
@@ -132,9 +132,10 @@ class Run:
             build_inference_config(info.config, str(self.model_path)),
             info.score_thresholds,
         )
-        evaluation |= self._where(data, split)
-        if evaluation["own_data"] and split == "val":
-            evaluation["notes"]["split"] = OPTIMISTIC.format(info.chosen_on_validation)
+        evaluation |= where
+        if where["run_part"] == "val":
+            chosen = f"{info.chosen_on_validation} were chosen on these very pictures"
+            evaluation["notes"]["split"] = f"the figures are optimistic: {chosen}"
         write_json(self.path / "evaluation.json", evaluation)
         return evaluation
 
@@ -169,13 +170,13 @@ class Run:
             refuse_exported(self.model_path, "keep a choice")
         if optimize not in METRICS:
             raise ValueError(f"optimize is {optimize!r}, expected one of {', '.join(METRICS)}")
-        dataset, candidates = self._look(data, split)
+        dataset, candidates, where = self._look(data, split)
         info = self.info
         settings = build_inference_config(info.config, str(self.model_path))
         sweep = sweep_candidates(
             dataset, candidates, settings, optimize=optimize, per_class=per_class
         )
-        sweep |= self._where(data, split)
+        sweep |= where
         write_json(self.path / "sweep.json", sweep)
         if save:
             self.keep_choice(sweep)
@@ -208,12 +209,11 @@ class Run:
         if not (self.path / "evaluation.json").is_file():
             self.evaluate()
         evaluation = read_evaluation(self.path)
-        split, own = evaluation["split"], evaluation["data"] == self.config.data.path
-        data = None if own else evaluation["data"]
+        data, split = evaluation["data"], evaluation["split"]
         if not (self.path / "sweep.json").is_file():
-            self.sweep(data, "val" if own else split)
+            self.sweep(data, "val" if data == self.config.data.path else split)
         sweep = read_sweep(self.path)
-        dataset, candidates = self._look(data, split)
+        dataset, candidates, _ = self._look(data, split)
         if evaluation["images"] != len(dataset):
             raise ConfigError(
                 f"{self.path / 'evaluation.json'}: it is of {evaluation['images']} pictures, but "
@@ -301,20 +301,20 @@ class Run:
         """Return the main numbers of the run folder, as ``train --json`` prints them."""
         return main_numbers(self.path)
 
-    def _look(self, data: str | Path | None, split: str) -> tuple[Dataset, list[Candidates]]:
-        """Return the pictures to judge on and the candidates found there."""
-        own = data is None
+    def _look(
+        self, data: str | Path | None, split: str
+    ) -> tuple[Dataset, list[Candidates], dict[str, Any]]:
+        """Return the pictures to judge on, the candidates found there, and what names both."""
+        place = None if data is None else str(Path(data).resolve())
+        own = place in (None, self.config.data.path)
+        data = None if own else data
         if own and split in self.known:
             dataset = self.known[split]
         else:
             dataset = read_run_split(self.path, self.config, self.info, data, split, self._say)
         kept = self.path / f"candidates-{split}.npz" if own else None
-        return dataset, collect_run_candidates(
+        candidates = collect_run_candidates(
             self.model_path, dataset, kept, self._device, self._workers, self._precision
         )
-
-    def _where(self, data: str | Path | None, split: str) -> dict[str, Any]:
-        """Return what names the pictures in the results."""
-        own = self.config.data.path
-        place = own if data is None else str(Path(data).resolve())
-        return {"data": place, "split": split, "own_data": data is None or place == own}
+        where = {"data": place or self.config.data.path, "split": split}
+        return dataset, candidates, {**where, "run_part": find_run_part(self.path, dataset)}

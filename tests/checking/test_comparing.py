@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from iouaware.checking.comparing import compare_with_model, read_info
+from iouaware.checking.comparing import compare_with_model
 from iouaware.errors import CheckpointError
+from iouaware.inference.exported import read_info
 from iouaware.structures import ModelInfo
 from tests.checking.numbers import examined, part
 

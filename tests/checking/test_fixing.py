@@ -146,7 +146,25 @@ def test_of_a_picture_entered_twice_one_entry_stays(spoilable: Spoilable, tmp_pa
     assert len(train) == pictures + 1
     changes = json.loads((tmp_path / "copy" / "changes.json").read_text())
     assert [change["kind"] for change in changes["changes"]] == ["duplicate-picture"]
-    assert [finding["kind"] for finding in changes["left"]] == ["double-entry"]
+    assert [finding["kind"] for finding in changes["left"]] == ["contradicting-copy"]
+    # nor does correcting the copy take one of the two away
+    check(tmp_path / "copy", fix=tmp_path / "again")
+    assert len(read_splits(tmp_path / "again").train) == pictures + 1
+
+
+def test_a_part_that_keeps_its_copies_has_them_left_for_the_user(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("yolo")
+    source = drawn.full("val")[0]
+    count = len(drawn.pictures("val"))
+    for number in range(2 * count):  # more than half of the part would go
+        drawn.add(source, "val", f"copy{number}.jpg")
+    check(drawn.folder, fix=tmp_path / "copy")
+    assert len(read_splits(tmp_path / "copy").val) == 3 * count
+    changes = json.loads((tmp_path / "copy" / "changes.json").read_text())
+    assert changes["changes"] == []
+    assert [finding["kind"] for finding in changes["left"]] == ["duplicate-picture"] * 2 * count
 
 
 def test_a_picture_whose_label_file_cannot_be_read_does_not_become_background(

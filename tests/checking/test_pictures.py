@@ -37,8 +37,21 @@ def test_copies_with_other_boxes_are_told_as_such(spoilable: Spoilable) -> None:
     copy = drawn.add(drawn.full("train")[0], "train", "copy.jpg")
     drawn.write(copy, drawn.rows(copy)[:1])
     (found,) = look(drawn)
-    assert found.kind == "duplicate-picture"
+    assert (found.kind, found.severity) == ("contradicting-copy", "error")
     assert found.message.endswith("with other boxes")
+
+
+def test_a_copy_in_another_part_and_in_its_own_is_told_of_both(spoilable: Spoilable) -> None:
+    drawn = spoilable("yolo")
+    source = drawn.full("train")[0]
+    for name in ("copy1.jpg", "copy2.jpg"):
+        drawn.add(source, "val", name)
+    kinds = [(found.kind, found.file.rpartition("/")[2]) for found in look(drawn)]
+    assert kinds == [
+        ("leak", "copy1.jpg"),
+        ("leak", "copy2.jpg"),
+        ("duplicate-picture", "copy2.jpg"),
+    ]
 
 
 def test_one_file_entered_twice_with_other_boxes_is_an_error(spoilable: Spoilable) -> None:
@@ -46,7 +59,7 @@ def test_one_file_entered_twice_with_other_boxes_is_an_error(spoilable: Spoilabl
     enter_again(drawn, {0: 0, 1: 1})
     first, second = look(drawn)
     assert (first.kind, first.twin) == ("duplicate-picture", (first.split, first.file))
-    assert (second.kind, second.severity) == ("double-entry", "error")
+    assert (second.kind, second.severity) == ("contradicting-copy", "error")
 
 
 def test_three_copies_are_two_findings(spoilable: Spoilable) -> None:

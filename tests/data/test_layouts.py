@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits, verify_images
 from iouaware.data.parts import split_of
 from iouaware.errors import DatasetError
-from tests.data.layout_files import YOLO_LINE, check, coco, picture, text, yolo_picture
+from tests.data.layout_files import YOLO_LINE, check, coco, picture, text, voc, yolo_picture
 
 
 def tiny_yolo_set(folder: Path, train: int = 3, val: int = 2) -> Path:
@@ -207,3 +208,34 @@ def test_of_two_readings_one_with_a_training_part_is_taken(tmp_path: Path) -> No
     coco(tmp_path / "annotations" / "instances_val.json", ["0.png", "1.png"])
     lines = check(tmp_path, "yolo", (3, 2, None))
     assert "it could also be read as COCO (annotations/instances_val.json)" in "".join(lines)
+
+
+@pytest.mark.parametrize("voc_there", [True, False])
+def test_what_fails_beside_another_reading_is_said(tmp_path: Path, voc_there: bool) -> None:
+    tiny_yolo_set(tmp_path)
+    text(tmp_path / "labels" / "train" / "orphan.txt", YOLO_LINE)
+    for n in range(5) if voc_there else ():
+        picture(tmp_path / "JPEGImages" / f"{n}.png")
+        voc(tmp_path / "Annotations" / f"{n}.xml")
+    coco(tmp_path / "annotations" / "instances_val.json", ["0.png", "1.png"])
+    if voc_there:  # the only one of the three that can be learnt from as it is
+        lines = check(tmp_path, "voc", (4, 1, None))
+        assert any(line.startswith("not read as YOLO: ") and "orphan" in line for line in lines)
+    else:
+        with pytest.raises(DatasetError, match=r"found only val; not read as YOLO: .*orphan"):
+            read_splits(tmp_path)
+    # a check reads what training would
+    assert examine(tmp_path).format == ("voc" if voc_there else "coco")
+
+
+def test_where_all_readings_fail_each_says_why(tmp_path: Path) -> None:
+    text(tmp_path / "labels" / "0.txt", YOLO_LINE)
+    voc(tmp_path / "Annotations" / "0.xml", "0.png")
+    words = r"cannot be read as YOLO: .*neither data\.yaml.*; as Pascal VOC: .*no picture '0\.png'"
+    with pytest.raises(DatasetError, match=words):
+        read_splits(tmp_path)
+    picture(tmp_path / "JPEGImages" / "1.png")
+    voc(tmp_path / "Annotations" / "1.xml", "1.png")
+    examined = examine(tmp_path)  # reads on past the picture that is missing
+    assert (examined.format, len(examined.parts["all"].dataset)) == ("voc", 1)
+    assert [problem.kind for problem in examined.layout.problems] == ["missing-picture"]

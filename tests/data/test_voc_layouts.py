@@ -147,3 +147,11 @@ def test_voc_is_read_whatever_else_lies_beside_it(tmp_path: Path, name: str, con
     text(tmp_path / name, content)
     lines = check(tmp_path, "voc", (4, 1, None))
     assert any(line.startswith("not read as YOLO: ") for line in lines) == (name != "params.yaml")
+
+
+def test_voc_a_picture_without_xml_belongs_to_the_innermost_folder(tmp_path: Path) -> None:
+    for stem in ("train/0", "train/1", "2", "3"):
+        picture(tmp_path / "JPEGImages" / f"{stem}.png")
+    voc(tmp_path / "Annotations" / "train" / "0.xml")
+    voc(tmp_path / "Annotations" / "val" / "2.xml")
+    check(tmp_path, "voc", (2, 2, None))

@@ -140,7 +140,7 @@ def test_yolo_a_shape_of_key_points_that_is_none(tmp_path: Path, shape: str) -> 
         read_splits(tmp_path)
 
 
-def test_yolo_pictures_elsewhere_without_labels_are_empty(tmp_path: Path) -> None:
+def test_yolo_pictures_elsewhere_without_labels_are_left_out_and_told(tmp_path: Path) -> None:
     text(tmp_path / "set" / "classes.txt", "cat\n")
     for n in range(5):
         text(tmp_path / "set" / "labels" / f"{n}.txt", YOLO_LINE)
@@ -148,11 +148,9 @@ def test_yolo_pictures_elsewhere_without_labels_are_empty(tmp_path: Path) -> Non
     text(tmp_path / "set" / "labels" / "test.txt", YOLO_LINE)  # labels, though called like a list
     for name in ("test", "background"):
         picture(tmp_path / "mine" / f"{name}.png")
-    dataset = read_split(tmp_path / "set", "all", images=tmp_path / "mine")
-    assert (len(dataset), dataset.count_boxes()) == (7, 6)
-    assert next(dataset.file_name(i) for i in dataset.empty_images().tolist()).endswith(
-        "background.png"
-    )
+    lines = check(tmp_path / "set", "yolo", (5, 1, None), images=tmp_path / "mine")
+    said = "1 pictures of --images have no label file and are left out, such as background.png; add"
+    assert any(line.startswith(said) for line in lines)
 
 
 def test_yolo_names_without_any_label_file(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from iouaware.errors import CheckpointError, ConfigError
 from iouaware.exporting.parity import Differences, FoundBoxes, compare_batches, detections_of
 from iouaware.images import canvas_fill
 from iouaware.inference.detections import Detections
-from iouaware.inference.exported import open_exported, read_exported_info, threads_asked_for
+from iouaware.inference.exported import open_exported, read_exported_info
+from iouaware.inference.extras import threads_asked_for
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run
 from tests.exporting.conftest import CONFIG, MEAN, SIZE, build_tiny, draw

@@ -161,7 +161,7 @@ def make_scene(dataset: Dataset, candidates: list[Candidates], alpha: float = 0.
         dataset, candidates, alpha, SETTINGS, sweep["score_thresholds"] or None
     )
     for result in (evaluation, sweep):
-        result |= {"data": str(dataset.root), "split": "val", "own_data": True}
+        result |= {"data": str(dataset.root), "split": "val", "run_part": "val"}
     info = make_info(dataset.class_names, evaluation["alpha"], has_iou, sweep["score_thresholds"])
     return Scene(dataset, candidates, evaluation, sweep, info)
 

@@ -31,7 +31,7 @@ def test_the_card_says_what_it_is_how_to_use_it_and_its_limits(scene: Scene, run
 
 
 def test_figures_of_a_test_part_are_not_called_optimistic(scene: Scene, run: Path) -> None:
-    scene.evaluation["split"] = "test"
+    scene.evaluation |= {"split": "test", "run_part": "test"}
     card = _card(scene, run)
     assert "optimistic" not in card
     assert "No choice was made on these pictures." in card

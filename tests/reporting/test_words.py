@@ -120,35 +120,40 @@ def test_the_gap_to_the_oracle(scene: Scene, run: Path) -> None:
     assert say_gap(scene.facts(run)) == ""
 
 
-def choice(split: str, own: bool, sweep_split: str = "val", **more: Any) -> list[str]:
-    """Return what is warned of figures of /own or /other, beside a sweep of a part of the same."""
-    data = "/own" if own else "/other"
-    evaluation = {"split": split, "data": data, "own_data": own}
-    sweep = {"split": sweep_split, "data": more.pop("sweep_data", data)}
+def choice(part: str | None, sweep_split: str = "val", **more: Any) -> list[str]:
+    """Return what is warned of figures of a part of the run, beside a sweep of the same data."""
+    evaluation = {"split": part or "val", "data": "/data", "run_part": part}
+    sweep = {"split": sweep_split, "data": more.pop("sweep_data", "/data")}
     info = make_info(("nut",), 1.0, True, {})
     info = replace(info, config={**info.config, **more.pop("config", {})})
     return caution_choice(evaluation, sweep, more.pop("has_test", False), info)
 
 
 def test_figures_on_validation_pictures_are_called_optimistic() -> None:
-    assert "has no test part" in choice("val", own=True)[0]
-    assert "--split test" in choice("val", own=True, has_test=True)[0]
-    assert choice("test", own=True, has_test=True) == []
-    # what the run learnt from is no test of it; another data set's parts were never seen
-    assert "that the network learnt from" in choice("train", own=True)[0]
-    for split in ("train", "val", "test"):
-        assert choice(split, own=False, sweep_data="/own") == []
+    assert "has no test part" in choice("val")[0]
+    assert "--split test" in choice("val", has_test=True)[0]
+    assert choice("test", has_test=True) == []
+    assert "that the network learnt from" in choice("train")[0]
+    # another data set's pictures were never seen; a model alone does not know what it saw
+    assert choice("none") == []
+    assert "does not know whether these pictures took part" in choice(None)[0]
+
+
+def test_figures_of_an_earlier_version_go_by_the_name_of_the_part() -> None:
+    info = make_info(("nut",), 1.0, True, {})
+    assert "learnt from" in caution_choice({"split": "train"}, {}, False, info)[0]
+    assert "optimistic" in caution_choice({}, {}, False, info)[0]
+    assert caution_choice({"split": "test", "data": "/d"}, {}, False, info) == []
 
 
 def test_alphas_compared_on_the_pictures_that_judge_are_told() -> None:
-    for own in (True, False):
-        assert "--save" in choice("test", own=own, sweep_split="test")[0]
-        assert choice("test", own=own, sweep_split="val") == []
+    assert "--save" in choice("test", sweep_split="test")[0]
+    assert choice("test", sweep_split="test", sweep_data="/other") == []
 
 
 def test_weights_that_were_not_chosen_are_not_called_so() -> None:
-    assert "weights, alpha and threshold" in choice("val", own=True)[0]
-    assert "weights" not in choice("val", own=True, config={"train": {"keep": "last"}})[0]
+    assert "weights, alpha and threshold" in choice("val")[0]
+    assert "weights" not in choice("val", config={"train": {"keep": "last"}})[0]
 
 
 def test_a_sweep_of_other_pictures_names_them(scene: Scene, run: Path) -> None:

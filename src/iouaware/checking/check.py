@@ -7,7 +7,7 @@ from typing import Any
 
 from iouaware.checking.boxes import find_box_problems
 from iouaware.checking.classes import count_classes, find_class_problems, find_part_problems
-from iouaware.checking.comparing import compare_with_model, read_info
+from iouaware.checking.comparing import compare_with_model
 from iouaware.checking.cover import find_uncovered
 from iouaware.checking.findings import CheckReport, sort_findings
 from iouaware.checking.memory import estimate_step_bytes
@@ -17,6 +17,7 @@ from iouaware.checking.thumbnails import Decode
 from iouaware.config import build_config
 from iouaware.data.examining import ExaminedSet, whole_key
 from iouaware.data.layouts import FORMAT_NAMES
+from iouaware.inference.exported import read_info
 from iouaware.recipes.reading import read_recipe
 
 # recipes whose memory is told; that of ``paper`` is only for comparisons

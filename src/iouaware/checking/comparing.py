@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -12,26 +11,8 @@ from iouaware.checking.findings import Finding, find
 from iouaware.data.classes import suggest_names
 from iouaware.data.examining import ExaminedSet
 from iouaware.data.image_size import ENOUGH, share_met
-from iouaware.inference.exported import is_exported, read_exported_info
 from iouaware.inference.predictor import image_size_of
 from iouaware.structures import ModelInfo
-
-
-def read_info(model: Path) -> ModelInfo:
-    """Read what a model says about itself.
-
-    Args:
-        model: a run folder, a ``.safetensors`` file, or an exported ``.onnx`` or ``.xml``.
-
-    Raises:
-        CheckpointError: no model there, or none that can be used.
-        ConfigError: the runtime of an exported file is not installed.
-    """
-    if is_exported(model):
-        return read_exported_info(model).model
-    from iouaware.model.weight_files import find_model_file, read_model_info
-
-    return read_model_info(find_model_file(model))
 
 
 def compare_with_model(examined: ExaminedSet, info: ModelInfo, name: str) -> list[Finding]:

@@ -86,8 +86,8 @@ KINDS = _table(
      "nothing, where every other program that reads them turns them too"),
     ("double-image-id", "error", "image ids used twice", "give each image an id of its own"),
     ("double-annotation", "error", "pictures with two annotation files", "take one out"),
-    ("double-entry", "error", "pictures entered twice with other boxes", "join the entries: the "
-     "objects of one are background in the other"),
+    ("contradicting-copy", "error", "pictures that are there twice with other boxes", "join the "
+     "boxes in one of them and take the other out: the objects of one are background in the other"),
     ("leak", "error", "pictures in two parts of the data", "take one of them out, or the figures "
      "will be too good"),
     ("near-leak", "warning", "nearly equal pictures in two parts of the data", "keep both in the "

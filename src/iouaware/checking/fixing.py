@@ -81,7 +81,7 @@ def correct(
     changes = [
         Change(f.kind, f.split, f.file, f.annotation, f.message, CHANGES[f.kind])
         for f in findings
-        if f.kind in CHANGES and (f.kind != "leak" or _is_given_up(f, given_up))
+        if f.kind in CHANGES and _is_done(f, given_up)
     ]
     names, ids = _join_classes(examined)
     parts = []
@@ -115,8 +115,12 @@ def write_corrected(parts: Sequence[Dataset], folder: Path) -> None:
     WRITERS[parts[0].format](filled, folder)
 
 
-def _is_given_up(leak: Finding, given_up: set[tuple[str, str]]) -> bool:
-    return bool({(leak.split, leak.file), leak.twin} & given_up)
+def _is_done(finding: Finding, given_up: set[tuple[str, str]]) -> bool:
+    """Tell whether the copy is free of a finding, where that depends on what is given up."""
+    own = (finding.split, finding.file)
+    if finding.kind == "leak":
+        return bool({own, finding.twin} & given_up)
+    return finding.kind != "duplicate-picture" or _is_entry(finding) or own in given_up
 
 
 def _choose_copies(examined: ExaminedSet, findings: Sequence[Finding]) -> set[tuple[str, str]]:

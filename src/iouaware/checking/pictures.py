@@ -121,19 +121,23 @@ def _size_of(path: Path) -> int:
 
 
 def _tell_copies(pictures: PictureList, group: Sequence[int]) -> Iterator[Finding]:
-    """Tell each picture of a group beside the first of another part, else of its own."""
-    for index in group[1:]:
-        others = [other for other in group if pictures.splits[other] != pictures.splits[index]]
-        other = others[0] if others and others[0] < index else group[0]
-        leak = pictures.splits[other] != pictures.splits[index]
-        other_boxes = pictures.labels[other] != pictures.labels[index]
-        if other_boxes and pictures.paths[other] == pictures.paths[index] and not leak:
-            yield _about(pictures, index, "double-entry", "entered again with other boxes", other)
-            continue
-        message = f"the same picture as {pictures.names[other]}"
-        message += f" in {pictures.splits[other]}" if leak else ""
-        message += ", with other boxes" if other_boxes else ""
-        yield _about(pictures, index, "leak" if leak else "duplicate-picture", message, other)
+    """Tell each picture of a group beside the first of another part and the first of its own."""
+    splits = pictures.splits
+    for position, index in enumerate(group):
+        earlier = group[:position]
+        for other in [other for other in earlier if splits[other] != splits[index]][:1]:
+            message = f"the same picture as {pictures.names[other]} in {splits[other]}"
+            message += _other_boxes(pictures, index, other)
+            yield _about(pictures, index, "leak", message, other)
+        for other in [other for other in earlier if splits[other] == splits[index]][:1]:
+            apart = _other_boxes(pictures, index, other)
+            message = f"the same picture as {pictures.names[other]}{apart}"
+            kind = "contradicting-copy" if apart else "duplicate-picture"
+            yield _about(pictures, index, kind, message, other)
+
+
+def _other_boxes(pictures: PictureList, index: int, other: int) -> str:
+    return ", with other boxes" if pictures.labels[other] != pictures.labels[index] else ""
 
 
 def _tell_alike(pictures: PictureList, pairs: Iterable[tuple[int, int]]) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from iouaware.images import read_image_size
 __all__ = ["Splits", "read_split", "read_splits", "verify_images"]
 
 FORMAT_NAMES = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO"}
+_FINDERS = {"coco": find_coco, "yolo": find_yolo, "voc": find_voc}
 _MANY_EMPTY = 0.3
 
 
@@ -65,6 +66,11 @@ def read_splits(
             have no boxes, or validation has classes that training lacks.
     """
     layout, notes = recognise(data, images)
+    if _training_key(layout) is None:
+        found = ", ".join(layout.parts)
+        raise DatasetError(
+            "; ".join([f"{data}: there is no training part; found only {found}", *notes])
+        )
     train, val, made, read = _read_training(layout, data, empty, strict)
     parts, left_out = [train, val], []
     if "test" in layout.parts:
@@ -150,31 +156,32 @@ def recognise(
     if not data.exists():
         raise DatasetError(f"{data}: no such file or folder; expected a data set")
     data, images = data.absolute(), None if images is None else images.absolute()
-    finders = {"coco": find_coco, "yolo": find_yolo, "voc": find_voc}
     found: list[Layout] = []
     failed: list[tuple[str, DatasetError]] = []
-    for form, find in finders.items():
-        noted = None if examination is None or found else Examination()
+    for form, find in _FINDERS.items():
         try:
-            layout = find(data, images, noted)
+            layout = find(data, images, None)
         except DatasetError as error:  # another reading may be the right one
-            if not found:
-                failed.append((form, error))
+            failed.append((form, error))
             continue
         if layout is not None and layout.parts:
             found.append(layout)
-            if examination is not None and noted is not None:
-                examination.problems.extend(noted.problems)
+    if not found and failed:
+        return _read_on(data, images, failed, examination), []
     if not found:
-        if failed:
-            raise failed[0][1]
         raise DatasetError(
             f"{data}: no data set found; expected COCO (annotations/*.json), Pascal VOC "
             "(Annotations/*.xml) or YOLO (data.yaml), or one of their exports"
         )
     # the first that has something to learn from, else the first
     first = next((layout for layout in found if _training_key(layout)), found[0])
-    notes = [f"not read as {FORMAT_NAMES[form]}: {error}" for form, error in failed]
+    order = list(_FINDERS)
+    notes = [
+        f"not read as {FORMAT_NAMES[form]}: {error}"
+        for form, error in failed
+        # what comes later may be no reading at all; without a training part it is looked for
+        if order.index(form) < order.index(first.format) or not _training_key(first)
+    ]
     for other in found:
         if other is first:
             continue
@@ -183,6 +190,32 @@ def recognise(
             f"{FORMAT_NAMES[other.format]} ({other.found_by})"
         )
     return first, notes
+
+
+def _read_on(
+    data: Path,
+    images: Path | None,
+    failed: Sequence[tuple[str, DatasetError]],
+    examination: Examination | None,
+) -> Layout:
+    """Return the first reading that fails only by what an examination notes, or say all fail.
+
+    Raises:
+        DatasetError: there is none, or the data are read to be used.
+    """
+    for form, _ in failed if examination is not None else ():
+        noted = Examination()
+        try:
+            layout = _FINDERS[form](data, images, noted)
+        except DatasetError:
+            continue
+        if layout is not None and layout.parts and examination is not None:
+            examination.problems.extend(noted.problems)
+            return layout
+    if len(failed) == 1:
+        raise failed[0][1]
+    reasons = (f"as {FORMAT_NAMES[form]}: {error}" for form, error in failed)
+    raise DatasetError(f"{data}: cannot be read {'; '.join(reasons)}")
 
 
 def _training_key(layout: Layout) -> str | None:

@@ -191,9 +191,11 @@ def _pair_places(
     """
     pairs = {split: _pair_all(place, examination) for split, place in places.items()}
     taken = {picture for found in pairs.values() for picture in found}
-    for folder in dict.fromkeys(place.pictures for place in places.values()):
+    folders = {place.pictures for place in places.values()}
+    for folder in sorted(folders, key=lambda path: (-len(path.parts), path)):  # the inner first
         sharing = [split for split, place in places.items() if place.pictures == folder]
         empty = [picture for picture in list_pictures(folder) if picture not in taken]
+        taken.update(empty)
         if len(sharing) == 1:
             pairs[sharing[0]].update(dict.fromkeys(empty))
         elif empty:

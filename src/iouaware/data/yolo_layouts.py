@@ -12,6 +12,7 @@ from iouaware.data.examination import Examination, noting
 from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders
 from iouaware.data.yolo_pairs import (
     Pairs,
+    describe_unlabelled,
     label_files,
     labels_folder,
     pair_labels,
@@ -109,7 +110,7 @@ def _from_yaml(path: Path, images: Path | None, examination: Examination | None)
         if pairs:
             parts[split] = YoloPart(tuple(pairs), classes, root, keypoints)
     if not parts:
-        parts = _without_splits(root, classes, images, path, examination, keypoints)
+        parts = _without_splits(root, classes, images, path, examination, notes, keypoints)
     return Layout("yolo", path.name, {**parts}, tuple(notes))
 
 
@@ -119,6 +120,7 @@ def _without_splits(
     images: Path | None,
     found_by: Path,
     examination: Examination | None,
+    notes: list[str],
     keypoints: int = 0,
 ) -> dict[str, YoloPart]:
     """Take images/ and labels/, or one folder a split, where no file says what belongs where."""
@@ -127,8 +129,8 @@ def _without_splits(
     parts: dict[str, YoloPart] = {}
     for split, folder in folders.items():
         if images is not None:
-            labels, whole = labels_folder(folder), set(folders) == {ALL}
-            pairs = pair_labels(labels, images, found_by, examination, whole)
+            pairs = pair_labels(labels_folder(folder), images, found_by, examination)
+            notes += describe_unlabelled(images, pairs) if set(folders) == {ALL} else []
         else:
             pairs = pair_place(folder, [root], examination)
         if pairs:
@@ -142,6 +144,7 @@ def _from_names(
     """Read a set described by a list of names: darknet's and CVAT's, Label Studio's."""
     names = [line.strip() for line in read_lines(names_file) if line.strip()]
     classes = _to_classes(dict(enumerate(names)), names_file)
+    notes: list[str] = []
     parts: dict[str, YoloPart] = {}
     for split, aliases in SPLIT_ALIASES.items():
         path = next((p for a in aliases if (p := data / f"{a}.txt").is_file()), None)
@@ -153,7 +156,7 @@ def _from_names(
             if pairs:
                 parts[split] = YoloPart(tuple(pairs), classes, data)
     if not parts:
-        parts = _without_splits(data, classes, images, names_file, examination)
+        parts = _without_splits(data, classes, images, names_file, examination, notes)
         texts = (text for part in parts.values() for _, text in part.pictures)
         if not any(texts):
             raise DatasetError(
@@ -162,7 +165,7 @@ def _from_names(
             )
     elif set(parts) == {"train"}:  # CVAT calls the whole task so
         parts = {ALL: parts["train"]}
-    return Layout("yolo", names_file.relative_to(data).as_posix(), {**parts})
+    return Layout("yolo", names_file.relative_to(data).as_posix(), {**parts}, tuple(notes))
 
 
 def _read_yaml(path: Path) -> dict[Any, Any]:

@@ -139,9 +139,7 @@ def pair_list(
     return list(compress(pairs, keep_one_name_a_picture(found, examination)))
 
 
-def pair_labels(
-    labels: Path, images: Path, where: Path, examination: Examination | None, whole: bool = False
-) -> Pairs:
+def pair_labels(labels: Path, images: Path, where: Path, examination: Examination | None) -> Pairs:
     """Pair label files with pictures of the same name below ``--images``.
 
     Args:
@@ -149,7 +147,6 @@ def pair_labels(
         images: the folder of the pictures.
         where: names the data set in messages.
         examination: notes pictures that are missing, where the data are examined.
-        whole: whether this is all of the data, so that the other pictures are its empty ones.
 
     Raises:
         DatasetError: a picture is missing, or there are no label files.
@@ -166,10 +163,19 @@ def pair_labels(
             found.append((path.relative_to(labels).with_suffix("").as_posix(), picture, str(path)))
     if not pairs:
         raise DatasetError(f"{where}: no label files in {labels}; expected one for each picture")
-    pairs = list(compress(pairs, keep_one_name_a_picture(found, examination)))
-    taken = {picture for _, picture, _ in found}
-    empty = [picture for picture in list_pictures(images) if picture not in taken] if whole else []
-    return sorted([*pairs, *((picture, None) for picture in empty)], key=lambda pair: pair[0])
+    return list(compress(pairs, keep_one_name_a_picture(found, examination)))
+
+
+def describe_unlabelled(images: Path, pairs: Pairs) -> list[str]:
+    """Tell of pictures below ``--images`` that no label file is for: who knows what they show."""
+    taken = {picture for picture, _ in pairs}
+    others = [picture for picture in list_pictures(images) if picture not in taken]
+    if not others:
+        return []
+    return [
+        f"{len(others):,} pictures of --images have no label file and are left out, such as "
+        f"{others[0].name}; add those without objects with --empty"
+    ]
 
 
 def read_lines(path: Path) -> list[str]:

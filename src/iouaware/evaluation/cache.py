@@ -89,7 +89,10 @@ def load_candidates(path: Path, made_of: str | None = None) -> list[Candidates]:
                     frame=Frame((frame[0], frame[1]), (frame[2], frame[3]), (frame[4], frame[5])),
                 )
             )
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError, ValueError, KeyError, IndexError, EOFError, NotImplementedError,
+        zipfile.BadZipFile,
+    ) as error:  # fmt: skip
         reason = one_line(error)
         raise CheckpointError(
             f"{path}: no file of candidates ({reason}); evaluate again"

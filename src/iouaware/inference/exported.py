@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -235,15 +234,6 @@ def build_candidates(found: Arrays, row: int, frame: Frame) -> Candidates:
     )
 
 
-def threads_asked_for() -> int | None:
-    """Return the threads that ``OMP_NUM_THREADS`` asks for, which wins as it does for torch.
-
-    A list such as ``4,2`` is for nested work; its first number is ours.
-    """
-    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) > 0 else None
-
-
 def is_exported(path: Path) -> bool:
     """Tell an exported file by its name."""
     return path.suffix in SUFFIXES.values()
@@ -295,6 +285,23 @@ def read_exported_info(file: Path) -> ExportInfo:
     from iouaware.inference.openvino_backend import read_openvino_metadata
 
     return read_metadata(read_openvino_metadata(file), file)
+
+
+def read_info(model: Path) -> ModelInfo:
+    """Read what a model says about itself.
+
+    Args:
+        model: a run folder, a ``.safetensors`` file, or an exported ``.onnx`` or ``.xml``.
+
+    Raises:
+        CheckpointError: no model there, or none that can be used.
+        ConfigError: the runtime of an exported file is not installed.
+    """
+    if is_exported(model):
+        return read_exported_info(model).model
+    from iouaware.model.weight_files import find_model_file, read_model_info
+
+    return read_model_info(find_model_file(model))
 
 
 def _names() -> set[str]:

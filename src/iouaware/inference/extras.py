@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from iouaware.errors import ConfigError
@@ -21,3 +22,12 @@ def import_extra(name: str) -> Any:
             f"this needs the package {name.partition('.')[0]}, which is not installed; "
             'pip install "iouaware[export]"'
         ) from error
+
+
+def threads_asked_for() -> int | None:
+    """Return the threads that ``OMP_NUM_THREADS`` asks for, which wins as it does for torch.
+
+    A list such as ``4,2`` is for nested work; its first number is ours.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError, ConfigError, one_line
-from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata, threads_asked_for
-from iouaware.inference.extras import import_extra
+from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
+from iouaware.inference.extras import import_extra, threads_asked_for
 
 ERRORS_ONLY = 3  # ONNX Runtime's level; its warnings are about its own optimiser
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError, ConfigError, one_line
-from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata, threads_asked_for
-from iouaware.inference.extras import import_extra
+from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
+from iouaware.inference.extras import import_extra, threads_asked_for
 
 RT_INFO = "iouaware"  # where our entries stand in the file
 # left to itself OpenVINO takes bfloat16 where the processor has it, and boxes move

@@ -108,7 +108,7 @@ def start_from(
         raise CheckpointError(
             f"{source}: it does not know {', '.join(map(repr, lacking[:3]))}"
             f"{', ...' if len(lacking) > 3 else ''}, and with train.freeze all-but-iou no class is "
-            "learnt; name the classes as it does, or leave --train.freeze out"
+            "learnt; name the classes as it does, or train all: iouaware train DATA --from {source}"
         )
     try:
         detector.load_state_dict(state)

@@ -53,14 +53,19 @@ def caution_choice(
         has_test: whether the run's data have a test part.
         info: the model's header.
     """
-    split = str(evaluation.get("split") or "val")
-    own = evaluation.get("own_data", True)
-    if own and split == "train":
+    # files of an earlier version do not say which part of the run's data the pictures are
+    part = evaluation.get("run_part", evaluation.get("split") or "val")
+    if part is None:
+        return [
+            "The run does not know whether these pictures took part in training it, or in choosing "
+            "its weights, alpha and threshold."
+        ]
+    if part == "train":
         return [
             "These figures are of the pictures that the network learnt from: they say next to "
             "nothing about others."
         ]
-    if own and split == "val":
+    if part == "val":
         rest = (
             "; the test part would give honest ones (--split test)."
             if has_test
@@ -68,7 +73,7 @@ def caution_choice(
         )
         return [
             f"These figures are optimistic: {info.chosen_on_validation} were chosen on these "
-            f"{split} pictures{rest}"
+            f"{part} pictures{rest}"
         ]
     if all(sweep.get(key) == evaluation.get(key) for key in ("data", "split")):
         return [

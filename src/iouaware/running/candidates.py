@@ -63,6 +63,23 @@ def read_run_split(
     return map_classes(dataset, info.class_names, info.category_ids)
 
 
+def find_run_part(run: Path, dataset: Dataset) -> str | None:
+    """Tell which part of the run's own data pictures are of, wherever they lie now.
+
+    Returns:
+        ``train``, ``val`` or ``test`` where half of the names or more are those of that part in
+        ``split.json``, ``none`` where they are of none, None where the run does not know its parts.
+    """
+    if not (run / "split.json").is_file():
+        return None
+    parts = read_json(run / "split.json")
+    names = {dataset.file_name(index) for index in range(len(dataset))}
+    for part in ("train", "val", "test"):
+        if 2 * len(names.intersection(parts.get(part) or ())) >= len(names):
+            return part
+    return "none"
+
+
 def _compare_with_training(run: Path, dataset: Dataset, split: str, say: Say) -> None:
     """Say where a part has other pictures than at training: its numbers then mean something else.
 

@@ -28,7 +28,7 @@ def write_what_is_known(run: Path, plan: Plan, resume: bool, overfit: int | None
         environment = read_json(run / "environment.json")
         environment.setdefault("resumed", []).append(record)
     else:
-        environment = {**record, "seed": plan.config.seed}
+        environment = {**record, "seed": plan.config.seed, "concluded": False}
         written = f"iouaware {iouaware.__version__}; the confidence is {FORMULA}"
         write_yaml(run / "config.yaml", config_of_run(plan), written)
         trial = {} if overfit is None else {"overfit": overfit}

@@ -186,9 +186,10 @@ def _conclude(run: Run, say: Say) -> None:
 
 def _is_concluded(run: Path) -> bool:
     """Whether all that follows the training was done, and is still there."""
-    concluded = bool(read_json(run / "environment.json").get("concluded"))
+    # runs of an earlier version do not say it
+    concluded = read_json(run / "environment.json").get("concluded", True)
     files = run / "evaluation.json", run / "report" / "index.html"
-    return concluded and all(path.is_file() for path in files)
+    return bool(concluded) and all(path.is_file() for path in files)
 
 
 def _refuse_frozen_at_random(plan: Plan) -> None:
@@ -242,7 +243,9 @@ def _resume(
     if overfit is not None:
         plan = _plan_overfit(plan, int(overfit))
     now = split_record(plan.splits)
-    changed = [part for part in ("train", "val", "test") if before.get(part) != now[part]]
+    # a test part without boxes is left out, which it was not always
+    parts = [part for part in ("train", "val", "test") if part != "test" or now["test"]]
+    changed = [part for part in parts if before.get(part) != now[part]]
     if changed:
         raise DatasetError(
             f"{config.data.path}: the pictures of {', '.join(changed)} are not those in "
