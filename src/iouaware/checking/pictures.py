@@ -122,18 +122,20 @@ def _size_of(path: Path) -> int:
 
 def _tell_copies(pictures: PictureList, group: Sequence[int]) -> Iterator[Finding]:
     """Tell each picture of a group beside the first of another part and the first of its own."""
-    splits = pictures.splits
-    for position, index in enumerate(group):
-        earlier = group[:position]
-        for other in [other for other in earlier if splits[other] != splits[index]][:1]:
-            message = f"the same picture as {pictures.names[other]} in {splits[other]}"
-            message += _other_boxes(pictures, index, other)
-            yield _about(pictures, index, "leak", message, other)
-        for other in [other for other in earlier if splits[other] == splits[index]][:1]:
-            apart = _other_boxes(pictures, index, other)
-            message = f"the same picture as {pictures.names[other]}{apart}"
+    first: dict[str, int] = {}  # of each part, in the order of the pictures
+    for index in group:
+        split = pictures.splits[index]
+        elsewhere = next((other for part, other in first.items() if part != split), None)
+        if elsewhere is not None:
+            message = f"the same picture as {pictures.names[elsewhere]} in "
+            message += f"{pictures.splits[elsewhere]}{_other_boxes(pictures, index, elsewhere)}"
+            yield _about(pictures, index, "leak", message, elsewhere)
+        own = first.setdefault(split, index)
+        if own != index:
+            apart = _other_boxes(pictures, index, own)
+            message = f"the same picture as {pictures.names[own]}{apart}"
             kind = "contradicting-copy" if apart else "duplicate-picture"
-            yield _about(pictures, index, kind, message, other)
+            yield _about(pictures, index, kind, message, own)
 
 
 def _other_boxes(pictures: PictureList, index: int, other: int) -> str:

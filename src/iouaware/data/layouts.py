@@ -66,12 +66,7 @@ def read_splits(
             have no boxes, or validation has classes that training lacks.
     """
     layout, notes = recognise(data, images)
-    if _training_key(layout) is None:
-        found = ", ".join(layout.parts)
-        raise DatasetError(
-            "; ".join([f"{data}: there is no training part; found only {found}", *notes])
-        )
-    train, val, made, read = _read_training(layout, data, empty, strict)
+    train, val, made, read = _read_training(layout, notes, data, empty, strict)
     parts, left_out = [train, val], []
     if "test" in layout.parts:
         test = layout.parts["test"].read("test", _classes_of(train), strict)
@@ -118,13 +113,13 @@ def read_split(
         DatasetError: as ``read_splits``, or there is no such split; the message names those
             there are.
     """
-    layout, _ = recognise(data, images)
+    layout, notes = recognise(data, images)
     parts = layout.parts
     if split == ALL and set(parts) == {ALL}:
         return _not_empty(parts[ALL].read(ALL, None, strict), data)
     made = "val" not in parts and _training_key(layout) is not None
     if split in ("train", "val") and (made or empty is not None):
-        train, val, _, _ = _read_training(layout, data, empty, strict)
+        train, val, _, _ = _read_training(layout, notes, data, empty, strict)
         return train if split == "train" else val
     training = _training_key(layout)
     key = (training or split) if split == "train" else split
@@ -224,13 +219,14 @@ def _training_key(layout: Layout) -> str | None:
 
 
 def _read_training(
-    layout: Layout, data: Path, empty: Path | None, strict: bool
+    layout: Layout, notes: Sequence[str], data: Path, empty: Path | None, strict: bool
 ) -> tuple[Dataset, Dataset, bool, list[Dataset]]:
     """Return train, val, whether they were split here, and what was read, with its repairs."""
     key = _training_key(layout)
     if key is None:
+        found = ", ".join(layout.parts)
         raise DatasetError(
-            f"{data}: there is no training part; found only {', '.join(layout.parts)}"
+            "; ".join([f"{data}: there is no training part; found only {found}", *notes])
         )
     whole = _not_empty(layout.parts[key].read("train", None, strict), data)
     extra = None if empty is None else _read_empty(empty, whole)

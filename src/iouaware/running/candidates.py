@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from iouaware.inference.predictor import Predictor
     from iouaware.structures import ModelInfo
 
-_CHUNK = 1 << 20
-
 
 def read_run_split(
     run: Path, config: Config, info: ModelInfo, data: str | Path | None, split: str, say: Say
@@ -151,8 +149,7 @@ def _fingerprint(model_path: Path, dataset: Dataset) -> str:
     digest = hashlib.sha256(json.dumps(asdict(info), sort_keys=True).encode())
     with model_path.open("rb") as file:  # 8 bytes with the header's length, header, weights
         file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+        digest.update(hashlib.file_digest(file, "sha256").digest())
     for index in range(len(dataset)):
         record = dataset.record(index)
         size = record.path.stat().st_size if record.path.is_file() else -1

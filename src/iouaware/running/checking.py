@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from iouaware.checking.telling import report_lines
 from iouaware.checking.thumbnails import Decode
 from iouaware.data.examining import ExaminedSet, examine
 from iouaware.errors import ConfigError, DatasetError
+from iouaware.evaluation.evaluate import write_json
 from iouaware.running.folder import RunLog, Say, claim_folder, find_model
 
 CHANGES_FILE = "changes.json"
@@ -103,8 +103,7 @@ def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:
             "changes": [asdict(change) for change in changes],
             "left": left,
         }
-        text = json.dumps(content, indent=1)  # plain ASCII: names may be no Unicode at all
-        (written / CHANGES_FILE).write_text(text, "utf-8")
+        write_json(written / CHANGES_FILE, content)
         out.rmdir()
         os.replace(written, out)  # noqa: PTH105  replaces on every system
     return (
