@@ -8,6 +8,7 @@ from typing import Any
 
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.evaluation.localisation import learnt_little
+from iouaware.reporting.alpha_words import GAIN_WITHOUT_FIT
 from iouaware.structures import ModelInfo
 
 
@@ -26,7 +27,7 @@ def tail_lines(
     folder = shlex.quote(str(run))
     return [
         figures_line(evaluation),
-        alpha_line(info.alpha, sweep) + _iou_branch(evaluation),
+        "; ".join([alpha_line(info.alpha, sweep), *_iou_branch(evaluation, info.alpha)]),
         threshold_line(evaluation),
         weakest_class_line(evaluation),
         f"look: python -m webbrowser {shlex.quote(str(page))}",
@@ -34,12 +35,20 @@ def tail_lines(
     ]
 
 
-def _iou_branch(evaluation: dict[str, Any]) -> str:
-    """Return what is to be said of an IoU branch that learnt nothing, empty where it did learn."""
+def _iou_branch(evaluation: dict[str, Any], kept: float | None = None) -> list[str]:
+    """Return what is to be said of an IoU branch that learnt nothing, empty where it did learn.
+
+    Args:
+        evaluation: what ``evaluation.json`` holds.
+        kept: the alpha that was chosen; None where the choice is not known.
+    """
     shown_by = learnt_little(evaluation)
     if shown_by is None:
-        return ""
-    return f"; the IoU branch learnt next to nothing ({shown_by}), so alpha 1 is best here"
+        return []
+    text = f"the IoU branch learnt next to nothing ({shown_by})"
+    if (evaluation["alpha"] if kept is None else kept) < 1:
+        return [f"{text}: {GAIN_WITHOUT_FIT}"]
+    return [text if kept is None else f"{text}, so alpha stays at 1"]
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
@@ -54,8 +63,7 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
         figures_line(evaluation),
         threshold_line(evaluation),
         weakest_class_line(evaluation),
-        *(["note: " + _iou_branch(evaluation)[2:]] if _iou_branch(evaluation) else []),
-        *(f"note: {reason}" for reason in reasons),
+        *(f"note: {reason}" for reason in [*_iou_branch(evaluation), *reasons]),
     ]
 
 
