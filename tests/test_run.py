@@ -57,6 +57,9 @@ def test_p47_a_run_folder_tells_all_about_itself(finished_run: Path, tiny_coco: 
     split = read(finished_run / "split.json")
     assert (len(split["train"]), len(split["val"]), split["test"]) == (11, 5, [])
     assert split["made"] is False
+    assert split["bytes"]["val"] == {
+        name: (tiny_coco / name).stat().st_size for name in split["val"]
+    }
     text = (finished_run / "config.yaml").read_text("utf-8")
     assert FORMULA in text  # p53
     assert yaml.safe_load(text)["data"]["path"] == str(tiny_coco)

@@ -15,6 +15,7 @@ from iouaware.evaluation.held_out import kept_alpha
 from iouaware.inference.exported import End, Format, read_info
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
+from iouaware.places import find_in_run
 from iouaware.recipes.reading import read_settings
 from iouaware.running.candidates import (
     collect_run_candidates,
@@ -29,7 +30,6 @@ from iouaware.running.folder import (
     claim_folder,
     find_model,
     find_run,
-    find_settings,
     main_numbers,
     numbered_folder,
     read_evaluation,
@@ -97,7 +97,7 @@ class Run:
     @property
     def config(self) -> Config:
         """The settings of the run, with the place of its data where the folder knows it."""
-        written = find_settings(self.path)
+        written = find_in_run(self.path, "config.yaml")
         if written is not None:
             return build_config(read_settings(written), where=str(written))
         return build_config(self.info.config, where=str(self.model_path))
@@ -317,4 +317,4 @@ class Run:
             self.model_path, dataset, kept, self._device, self._workers, self._precision
         )
         where = {"data": place or self.config.data.path, "split": split}
-        return dataset, candidates, {**where, "run_part": find_run_part(self.path, dataset)}
+        return dataset, candidates, {**where, "run_part": find_run_part(self.path, dataset, own)}
