@@ -219,8 +219,8 @@ class Run:
                 f"{self.path / 'evaluation.json'}: it is of {evaluation['images']} pictures, but "
                 f"the {split} part has {len(dataset)} now; run iouaware evaluate again"
             )
-        page = write_report(self.path, dataset, candidates, evaluation, sweep, self.info)
-        write_model_card(self.path, self.info, evaluation, sweep)
+        page = write_report(self.model_path, dataset, candidates, evaluation, sweep, self.info)
+        write_model_card(self.model_path, self.info, evaluation, sweep)
         return page
 
     def predict(

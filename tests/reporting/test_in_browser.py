@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from iouaware.inference.postprocess import select_detections
+from iouaware.places import MODEL_FILE
 from iouaware.reporting.rendering import read_template
 from iouaware.reporting.report import write_report
 from iouaware.reporting.slider import pack_candidates
@@ -65,7 +66,7 @@ def test_the_page_selects_what_python_selects(browser: Any, alpha: float) -> Non
 def report(scene: Scene, run: Path) -> str:
     write_run_files(run)
     path = write_report(
-        run, scene.dataset, scene.candidates, scene.evaluation, scene.sweep, scene.info
+        run / MODEL_FILE, scene.dataset, scene.candidates, scene.evaluation, scene.sweep, scene.info
     )
     return path.as_uri()
 

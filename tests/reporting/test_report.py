@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from iouaware.errors import DatasetError
+from iouaware.places import MODEL_FILE
 from iouaware.reporting.report import write_report
 from tests.reporting.scenes import (
     SIDE,
@@ -64,7 +65,7 @@ class Page(HTMLParser):
 
 def _write(scene: Scene, run: Path) -> tuple[str, Page]:
     page = write_report(
-        run, scene.dataset, scene.candidates, scene.evaluation, scene.sweep, scene.info
+        run / MODEL_FILE, scene.dataset, scene.candidates, scene.evaluation, scene.sweep, scene.info
     )
     assert page == run / "report" / "index.html"
     html = page.read_text("utf-8")
@@ -227,6 +228,13 @@ def test_a_second_report_replaces_the_first(scene: Scene, run: Path) -> None:
     scene.evaluation["notes"]["false_alarms_per_empty_image"] = "no picture without objects"
     _, page = _write(scene, run)
     assert "Empty pictures n/a no picture without objects" in page.text
+
+
+def test_the_page_is_named_after_the_data(scene: Scene, run: Path) -> None:
+    scene.evaluation["data"] = "/sets/my bolts/data.yaml"
+    html, _ = _write(scene, run)
+    assert "<title>my bolts: iouaware report</title>" in html
+    assert "<h1>my bolts</h1>" in html
 
 
 def test_older_files_with_fewer_keys_still_give_a_page(scene: Scene, run: Path) -> None:

@@ -47,18 +47,18 @@ __all__ = ["render_report", "write_model_card", "write_report"]
 
 
 def write_report(
-    run: Path,
+    model: Path,
     dataset: Dataset,
     candidates: Sequence[Candidates],
     evaluation: dict[str, Any],
     sweep: dict[str, Any],
     info: ModelInfo,
 ) -> Path:
-    """Write ``RUN/report/index.html``; an older page is replaced.
+    """Write ``report/index.html`` beside a model; an older page is replaced.
 
     Args:
-        run: the run folder; metrics.csv, environment.json, config.yaml and split.json are read
-            where they exist.
+        model: the model's file; metrics.csv, environment.json, config.yaml and split.json of its
+            run are read where they exist.
         dataset: the pictures that were evaluated, and their truth.
         candidates: of each picture, in the data set's order.
         evaluation: as in evaluation.json.
@@ -73,9 +73,9 @@ def write_report(
         DatasetError: a picture that the page shows is missing or broken.
         CheckpointError: a file of the run folder cannot be read.
     """
-    facts = gather_facts(dataset, candidates, evaluation, sweep, info, read_run_files(run))
+    facts = gather_facts(dataset, candidates, evaluation, sweep, info, read_run_files(model))
     page = render_report(facts, candidates)
-    folder = run / "report"
+    folder = model.parent / "report"
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".index.html.{os.getpid()}"
     beside.write_text(page, "utf-8", errors="backslashreplace")  # names that are no Unicode
