@@ -108,6 +108,24 @@ def test_small_objects_that_are_missed_ask_for_a_larger_size(tmp_path: Path, run
     assert "--image-size 1632" in _texts(scene.facts(run))  # a multiple of 32
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([1, 1, 1, 2], "missed, most of them nut (3)"),
+        ([1, 1, 2, 3], "missed, above all nut (2)"),  # half is not most
+    ],
+)
+def test_missed_objects_are_named_by_class(
+    tmp_path: Path, run: Path, labels: list[int], words: str
+) -> None:
+    boxes = [[[5, 5, 45, 45], [50, 50, 90, 90]]] * 4
+    truth = make_truth(
+        tmp_path, boxes, [[0, label] for label in labels], ("bolt", "nut", "gear", "pin")
+    )
+    found = make_candidates([[5, 5, 45, 45]], [0], [0.9], [0.9])
+    assert words in _texts(make_scene(truth, [found] * 4).facts(run))
+
+
 def test_background_boxes_ask_for_empty_pictures(tmp_path: Path, run: Path) -> None:
     write_run_files(run)
     boxes = [[[5, 5, 45, 45]]] * 4

@@ -133,6 +133,18 @@ def test_pictures_and_charts_are_described(usual: tuple[str, Page]) -> None:
     assert anchors <= {one.get("id") for _, one in page.tags}
 
 
+def test_a_screen_reader_hears_values_and_one_summary(usual: tuple[str, Page]) -> None:
+    _, page = usual
+    ranges = {one["id"]: one for one in page.all("input") if one.get("type") == "range"}
+    assert ranges["slider-alpha"]["value"] == "1"  # its step among 0, 0.5 and 1
+    assert ranges["slider-alpha"]["aria-valuetext"] == "0.5"
+    threshold = float(ranges["slider-threshold"]["value"] or "")
+    assert ranges["slider-threshold"]["aria-valuetext"] == f"{threshold:.2f}"
+    assert page.all("output") == []
+    live = [one.get("id") for _, one in page.tags if one.get("role") == "status"]
+    assert live == ["slider-summary"]
+
+
 def test_both_themes_and_a_phone_are_thought_of(usual: tuple[str, Page]) -> None:
     html, _ = usual
     assert "prefers-color-scheme: dark" in html

@@ -9,8 +9,14 @@ import pytest
 
 from iouaware.reporting.alpha_words import say_gap, say_held_out
 from iouaware.reporting.cautions import CENTRENESS, caution_choice, caution_few, list_cautions
-from iouaware.reporting.words import answer_good_enough, answer_weakest_class
-from iouaware.running.summary import alpha_line, evaluation_lines, tail_lines
+from iouaware.reporting.words import answer_good_enough, answer_weakest_class, weakest_class
+from iouaware.running.summary import (
+    alpha_line,
+    evaluation_lines,
+    sweep_lines,
+    tail_lines,
+    weakest_class_line,
+)
 from iouaware.structures import Candidates
 from tests.reporting.scenes import (
     Scene,
@@ -266,8 +272,11 @@ def test_a_branch_that_knows_no_fit_may_still_tell_objects_from_the_rest(
 
 
 def test_a_model_without_iou_branch_is_named(scene: Scene, run: Path) -> None:
-    facts = make_scene(scene.dataset, without_iou(scene.candidates)).facts(run)
-    assert any("no trained IoU branch" in text for text in list_cautions(facts))
+    plain = make_scene(scene.dataset, without_iou(scene.candidates))
+    assert any("no trained IoU branch" in text for text in list_cautions(plain.facts(run)))
+    words = "alpha 1: no IoU branch, nothing to choose"
+    assert alpha_line(1.0, plain.sweep) == sweep_lines(plain.sweep)[-1] == words
+    assert "no IoU branch" not in alpha_line(0.5, scene.sweep)
 
 
 def test_the_weakest_class_and_its_rare_neighbours(scene: Scene, run: Path) -> None:
@@ -288,6 +297,33 @@ def test_one_class_has_a_weakest_size(tmp_path: Path, run: Path) -> None:
     answer = answer_weakest_class(make_scene(truth, [found]).facts(run))
     assert answer.headline == "There is only one: only"
     assert "the small objects are weakest: AP 0.0" in " ".join(answer.sentences)
+
+
+def test_one_class_of_several_with_objects_is_not_called_the_only_one(
+    tmp_path: Path, run: Path
+) -> None:
+    truth = make_truth(tmp_path, [[[30, 30, 90, 90]]], [[1]], ("bolt", "nut", "gear"))
+    found = make_candidates([[30, 30, 90, 90]], [1], [0.9], [0.9])
+    answer = answer_weakest_class(make_scene(truth, [found]).facts(run))
+    assert answer.headline == "Only nut has objects here"
+
+
+def test_the_last_lines_name_the_weakest_class_that_the_page_names(scene: Scene, run: Path) -> None:
+    names = list(scene.info.class_names)
+    counts = [50, 50, 3] + [0] * (len(names) - 3)
+    scene.evaluation["AP_per_class"] = dict(zip(names, [0.9, 0.4, 0.1], strict=False))
+    scene.evaluation["objects_per_class"] = dict(zip(names, counts, strict=True))
+    page = answer_weakest_class(replace(scene.facts(run), class_boxes=np.array(counts)))
+    assert weakest_class_line(scene.evaluation) == f"weakest class: {page.headline}, AP 40.0"
+
+
+def test_the_weakest_class_by_hand() -> None:
+    aps = {"a": 0.3, "b": 0.1, "c": None, "d": 0.1}
+    assert weakest_class(aps, {"a": 10, "b": 9, "c": 50, "d": 9}) == "a"
+    assert weakest_class(aps, {"a": 9, "b": 9, "c": 9, "d": 9}) == "b"  # no other is firm
+    assert weakest_class(aps, {}) == "b"  # a file of an earlier version does not count them
+    assert weakest_class({"c": None}, {"c": 0}) is None
+    assert weakest_class({}, {}) is None
 
 
 def test_crowded_pictures_are_a_caution(scene: Scene, run: Path) -> None:

@@ -110,8 +110,9 @@ def _misses(facts: Facts) -> Step | None:
         )
     names = Counter(facts.info.class_names[miss.label] for miss in facts.misses)
     name, number = names.most_common(1)[0]
+    most = "most of them" if 2 * number > len(facts.misses) else "above all"
     return Step(
-        f"{text}, most of them {name} ({number:,}). Look at them below; add pictures like those.",
+        f"{text}, {most} {name} ({number:,}). Look at them below; add pictures like those.",
         "",
         share,
     )

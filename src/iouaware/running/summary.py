@@ -9,6 +9,7 @@ from typing import Any
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.evaluation.localisation import learnt_little
 from iouaware.reporting.alpha_words import GAIN_WITHOUT_FIT
+from iouaware.reporting.words import weakest_class
 from iouaware.structures import ModelInfo
 
 
@@ -94,6 +95,8 @@ def figures_line(evaluation: dict[str, Any]) -> str:
 
 def alpha_line(alpha: float, sweep: dict[str, Any]) -> str:
     """Return the chosen alpha, its gain on held-out pictures and how sure that is."""
+    if "alphas" in sweep.get("notes", {}):  # no other was swept
+        return "alpha 1: no IoU branch, nothing to choose"
     held_out = sweep["held_out"]
     if held_out["gain"] is None:
         return f"alpha {alpha:g}: too few pictures with objects to choose one and judge the choice"
@@ -112,7 +115,9 @@ def threshold_line(evaluation: dict[str, Any]) -> str:
     threshold = evaluation["operating_point"]["score_threshold"]
     if threshold is None:
         return "threshold: none, since no detection is right at IoU 0.5"
-    text = f"threshold {threshold:.2f} on S (best F1 at IoU 0.5)"
+    text = f"threshold {threshold:.2f} on S"
+    if evaluation.get("run_part") == "val":  # elsewhere another one may be better
+        text += " (best F1 at IoU 0.5)"
     point = evaluation["operating_point"]
     if point["precision"] is not None:
         text += f": precision {percent(point['precision'])} %"
@@ -124,11 +129,11 @@ def threshold_line(evaluation: dict[str, Any]) -> str:
 
 
 def weakest_class_line(evaluation: dict[str, Any]) -> str:
-    """Return the class with the lowest AP, among those with objects."""
-    scores = {name: ap for name, ap in evaluation["AP_per_class"].items() if ap is not None}
-    if not scores:
+    """Return the class with the lowest AP, among those with objects, as the page has it."""
+    scores = evaluation["AP_per_class"]
+    weakest = weakest_class(scores, evaluation.get("objects_per_class", {}))
+    if weakest is None:
         return "weakest class: none, since no class has an object to find"
-    weakest = min(scores, key=lambda name: scores[name])
     return f"weakest class: {weakest}, AP {percent(scores[weakest])}"
 
 
