@@ -145,6 +145,18 @@ def test_a_screen_reader_hears_values_and_one_summary(usual: tuple[str, Page]) -
     assert live == ["slider-summary"]
 
 
+def test_a_chart_says_the_correlation_that_stands_under_it(usual: tuple[str, Page]) -> None:
+    _, page = usual
+    labels = " ".join(one.get("aria-label") or "" for one in page.all("svg"))
+    for name in ("p", "predicted IoU", "S"):
+        (spoken,) = re.findall(rf"True IoU against {name}, .*?rank correlation (\S+)", labels)
+        # the text of the card: its title, the chart's, the caption
+        (written,) = re.findall(
+            rf"True IoU against {name} .*?Rank correlation (\d\.\d\d)", page.text
+        )[:1]
+        assert spoken == written
+
+
 def test_both_themes_and_a_phone_are_thought_of(usual: tuple[str, Page]) -> None:
     html, _ = usual
     assert "prefers-color-scheme: dark" in html

@@ -12,7 +12,6 @@ from iouaware.running.summary import (
     alpha_line,
     evaluation_lines,
     figures_line,
-    percent,
     sweep_lines,
     tail_lines,
     threshold_line,
@@ -94,7 +93,6 @@ def test_the_tail_has_six_lines_and_two_commands(tmp_path: Path) -> None:
 
 
 def test_p30_a_missing_number_is_said_with_its_reason() -> None:
-    assert percent(None) == "n/a"
     notes = {"APs": "no small object", "recall_at_precision.0.90.0.50": "not reached"}
     lines = evaluation_lines(evaluation(AP=None, notes=notes, diagnosis=["no picture has a box"]))
     assert lines[0].startswith("AP n/a")

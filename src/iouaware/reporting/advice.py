@@ -146,18 +146,14 @@ def _false_alarms(facts: Facts) -> Step | None:
 
 
 def _confusions(facts: Facts) -> Step | None:
-    confused = facts.shown.of_kind(Kind.CONFUSED)
-    share = len(confused) / facts.boxes
+    pairs = facts.confusions()
+    share = pairs.total() / facts.boxes
     if share < 0.05:
         return None
-    pairs = Counter(
-        (int(facts.dataset.target(int(image)).labels[truth]), int(label))
-        for image, truth, label in zip(confused.image, confused.truth, confused.labels, strict=True)
-    )
     (meant, called), number = pairs.most_common(1)[0]
     names = facts.info.class_names
     return Step(
-        f"{counted(len(confused), 'box', 'boxes')} bear the wrong class; {names[meant]} is called "
+        f"{counted(pairs.total(), 'box', 'boxes')} bear the wrong class; {names[meant]} is called "
         f"{names[called]} {counted(number, 'time')}. Check their labels, or add pictures of both.",
         "",
         share,

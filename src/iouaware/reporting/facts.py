@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,15 @@ class Facts:
         """Return why a number of evaluation.json does not exist, or an empty text."""
         notes = self.evaluation.get("notes") or {}
         return str(notes.get(key, "")) if isinstance(notes, dict) else ""
+
+    def confusions(self) -> Counter[tuple[int, int]]:
+        """Count the drawn boxes that bear a wrong class, by (label of the object, that drawn)."""
+        confused = self.shown.of_kind(Kind.CONFUSED)
+        rows = zip(confused.image, confused.truth, confused.labels, strict=True)
+        return Counter(
+            (int(self.dataset.target(int(image)).labels[truth]), int(label))
+            for image, truth, label in rows
+        )
 
     def classes(self) -> list[ClassFacts]:
         """Return the rows of the class table, weakest AP first, classes without AP last."""

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from iouaware.reporting.alpha_words import say_held_out
 from iouaware.reporting.cautions import sentence
 from iouaware.reporting.facts import ClassFacts, Facts
-from iouaware.reporting.judging import Kind
 from iouaware.reporting.numerals import (
     counted,
     in_words,
@@ -181,11 +178,6 @@ def _how_it_fails(facts: Facts, row: ClassFacts) -> str:
 
 def _most_taken_for(facts: Facts, label: int) -> str:
     """Name the class that objects of this one are called most, where that happens twice or more."""
-    confused = facts.shown.of_kind(Kind.CONFUSED)
-    meant = [
-        int(facts.dataset.target(int(image)).labels[truth])
-        for image, truth in zip(confused.image, confused.truth, strict=True)
-    ]
-    called = confused.labels[np.array(meant, np.int64) == label] if meant else confused.labels
-    counts = np.bincount(called, minlength=len(facts.info.class_names))
-    return facts.info.class_names[int(counts.argmax())] if counts.max(initial=0) >= 2 else ""
+    counts = {called: n for (meant, called), n in facts.confusions().items() if meant == label}
+    most = min(counts, key=lambda called: (-counts[called], called), default=None)
+    return facts.info.class_names[most] if most is not None and counts[most] >= 2 else ""

@@ -9,6 +9,7 @@ from typing import Any
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.evaluation.localisation import learnt_little
 from iouaware.reporting.alpha_words import GAIN_WITHOUT_FIT
+from iouaware.reporting.numerals import percent
 from iouaware.reporting.words import weakest_class
 from iouaware.structures import ModelInfo
 
@@ -135,8 +136,3 @@ def weakest_class_line(evaluation: dict[str, Any]) -> str:
     if weakest is None:
         return "weakest class: none, since no class has an object to find"
     return f"weakest class: {weakest}, AP {percent(scores[weakest])}"
-
-
-def percent(value: float | None) -> str:
-    """Write a share as AP is quoted: 0.534 is 53.4; n/a where there is none."""
-    return "n/a" if value is None else f"{100 * value:.1f}"
