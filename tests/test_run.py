@@ -408,6 +408,15 @@ def test_freezing_all_but_the_iou_branch_needs_weights_and_a_branch(
     assert not Path("runs").exists()
 
 
+def test_a_branch_that_is_not_learnt_needs_weights(tiny_coco: Path, tiny_config: Path) -> None:
+    settings: dict[str, Any] = {"train.iou_weight": 0}
+    with pytest.raises(ConfigError, match=r"train\.iou_weight is 0, .* there are no weights"):
+        train(tiny_coco, tiny_config, workers=0, device="cpu", **settings)
+    settings["model.iou_head"] = False
+    settings["model.second_look"] = False
+    assert train(tiny_coco, tiny_config, workers=0, device="cpu", dry_run=True, **settings)
+
+
 @pytest.mark.parametrize(
     ("settings", "error"),
     [

@@ -66,8 +66,9 @@ def test_rescore_equals_predict_exactly(
 def test_max_detections(predictor: Predictor, images: list[ImageArray]) -> None:
     found = one(predictor.predict(images[0], max_detections=3, score_threshold=0))
     assert len(found) == len(found.rescore(0.2, score_threshold=0)) == 3
-    with pytest.raises(ValueError, match="max_detections is 0"):
-        predictor.predict(images[0], max_detections=0)
+    for wrong in (0, 2.5):
+        with pytest.raises(ValueError, match=f"max_detections is {wrong}, expected a whole number"):
+            predictor.predict(images[0], max_detections=wrong)  # type: ignore[arg-type]
 
 
 def test_a_list_gives_a_list_in_order(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -157,8 +158,10 @@ class Predictor:
         check_thresholds(self.info, score_threshold or 0.0, min_iou)
         settings = self.settings
         if max_detections is not None:
-            if max_detections < 1:
-                raise ValueError(f"max_detections is {max_detections}, expected at least 1")
+            if not isinstance(max_detections, Integral) or max_detections < 1:
+                raise ValueError(
+                    f"max_detections is {max_detections}, expected a whole number from 1 on"
+                )
             settings = settings.model_copy(update={"max_detections": max_detections})
         for canvases, frames, rows in make_ahead(self._batches(pictures)):
             if settings.postprocess == "paper":
