@@ -78,8 +78,8 @@ def closing_lines(run: Run) -> list[str]:
         "",
         f"AP {percent(evaluation['baseline']['AP'])} at alpha 1 on {evaluation['images']} pictures",
         alpha_line(run.info.alpha, sweep),
-        f"oracle: AP {percent(oracle['localisation']['AP'])} if every IoU were predicted "
-        f"perfectly ({percent(oracle['any_class']['AP'])} with the best box of any class)",
+        f"oracle: AP {percent(oracle['localisation']['AP'])} if the fit of every box on its object "
+        f"were known ({percent(oracle['any_class']['AP'])} with false alarms told as well)",
         f"report: {run.path / 'report' / 'index.html'}",
     ]
 

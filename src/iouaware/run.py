@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from iouaware.config import Config, Precision, build_config, build_inference_config
-from iouaware.errors import ConfigError, IoUAwareError
+from iouaware.errors import ConfigError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.inference.exported import End, Format, read_info
@@ -28,6 +27,7 @@ from iouaware.running.folder import (
     RunLog,
     Say,
     claim_folder,
+    dropped_on_error,
     find_model,
     find_run,
     main_numbers,
@@ -246,11 +246,12 @@ class Run:
             progress: called with pictures done and their number, None where videos hide it.
 
         Returns:
-            The path of ``predictions.json``; after an error nothing is left.
+            The path of ``predictions.json``; after an error nothing is left, but for the first.
 
         Raises:
+            UnreadableError: files that cannot be read are left out; all others are answered.
             ConfigError: ``out`` is not empty, or ``min_iou`` is asked of a model without IoU.
-            DatasetError: a source is missing, is no picture, or cannot be read.
+            DatasetError: a source is missing or is no picture, or none can be read.
             ValueError: a value lies outside its range.
         """
         from iouaware.inference.folder import predict_folder
@@ -259,7 +260,7 @@ class Run:
         list_sources(sources)  # a missing source is told before the model is loaded
         predictor = load_model(self.model_path, self._device, self._precision)
         folder = claim_folder(Path(out)) if out else numbered_folder(self.path, "predict")
-        try:
+        with dropped_on_error(folder):
             return predict_folder(
                 predictor,
                 sources,
@@ -270,9 +271,6 @@ class Run:
                 min_iou=min_iou,
                 progress=progress,
             )
-        except (IoUAwareError, ValueError):
-            shutil.rmtree(folder)
-            raise
 
     def export(
         self,

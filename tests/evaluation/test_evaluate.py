@@ -251,6 +251,28 @@ def test_limits_of_the_settings_are_noted() -> None:
     )
 
 
+def test_thresholds_count_more_than_coco_s_hundred_of_a_class() -> None:
+    boxes = [
+        [10 * (i % 15), 10 * (i // 15), 10 * (i % 15) + 8, 10 * (i // 15) + 8] for i in range(120)
+    ]
+    dataset = make_dataset([boxes], [[0] * 120])
+    found = [make_candidates(boxes, [0] * 120, [0.9 - 0.003 * i for i in range(120)], None)]
+    evaluation = evaluate_candidates(dataset, found, 1.0, InferenceConfig(max_detections=200))
+    assert evaluation["AR100"] == pytest.approx(100 / 120)
+    assert evaluation["operating_point"]["recall"] == 1
+    assert evaluation["recall_at_precision"]["0.99"]["0.90"] == 1
+    assert evaluation["notes"]["max_detections"] == (
+        "1 pictures have more than 100 objects of a class, but AP and AR count no more detections "
+        "of a class in a picture than that, as COCO does: they cannot reach 1; thresholds and "
+        "their recall count all that are kept"
+    )
+    sweep = sweep_candidates(dataset, found, InferenceConfig(max_detections=200))
+    assert sweep["operating_points"]["1.0"]["recall"] == 1
+    capped = evaluate_candidates(dataset, found, 1.0, InferenceConfig(max_detections=100))
+    assert capped["operating_point"]["recall"] == pytest.approx(100 / 120)
+    assert "more than 100 objects, but" in capped["notes"]["max_detections"]
+
+
 def test_share_of_gap_needs_alpha_one_half(scene) -> None:
     dataset, candidates = scene
     without = sweep_candidates(dataset, candidates, SETTINGS, alphas=(1.0, 0.7))

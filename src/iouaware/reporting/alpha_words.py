@@ -74,12 +74,15 @@ def say_gap(facts: Facts) -> str:
     gap = facts.localisation_gap
     if gap is None or not facts.hits:
         return ""
-    text = f"Knowing the fit of every box exactly would add {points(gap)} AP to alpha 1"
-    if gap < 0.01:
-        return text + ": ranking is not what holds this detector back."
-    share = number_or_none(facts.oracle.get("share_of_gap"))
-    return text + (
-        f"; alpha 0.5 wins {percent(share, 0)} % of that."
-        if share is not None and share > 0
-        else "."
+    text = (
+        "Knowing exactly how well each box fits its object, with false alarms left where they are, "
+        f"would add {points(gap)} AP to alpha 1"
     )
+    if gap < 0.01:
+        return text + ": ranking by fit is not what holds this detector back."
+    share = number_or_none(facts.oracle.get("share_of_gap"))
+    if share is None or share <= 0:
+        return text + "."
+    if share > 1:
+        return text + "; alpha 0.5 wins more than that, since it also puts false alarms behind."
+    return text + f"; alpha 0.5 wins {percent(share, 0)} % of that."

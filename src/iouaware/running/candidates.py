@@ -161,7 +161,7 @@ def load_model(model_path: Path, device: str | None, precision: Precision) -> Pr
 def _fingerprint(model_path: Path, dataset: Dataset) -> str:
     """Return a hash of what candidates depend on: weights, settings, and the pictures in order.
 
-    Pictures count by name, shape and size of their file; alpha and the thresholds do not count.
+    Pictures count by name, shape, and size and time of their file; alpha and the thresholds do not.
     """
     from iouaware.checkpoint import read_model_info
 
@@ -172,8 +172,12 @@ def _fingerprint(model_path: Path, dataset: Dataset) -> str:
         digest.update(hashlib.file_digest(file, "sha256").digest())
     for index in range(len(dataset)):
         record = dataset.record(index)
-        shape = f"{record.width}x{record.height} {file_length(dataset, index)}"
-        digest.update(f"{dataset.file_name(index)!r} {shape}\n".encode())
+        shape = f"{record.width}x{record.height}"
+        digest.update(f"{dataset.file_name(index)!r} {shape}".encode())
+        if record.path.is_file():
+            found = record.path.stat()
+            digest.update(f" {found.st_size} {found.st_mtime_ns}".encode())
+        digest.update(b"\n")
     return digest.hexdigest()
 
 

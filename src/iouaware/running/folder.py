@@ -7,13 +7,20 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from iouaware.errors import CheckpointError, ConfigError, shown
+from iouaware.errors import (
+    CheckpointError,
+    ConfigError,
+    IoUAwareError,
+    UnreadableError,
+    shown,
+)
 from iouaware.parsing import parse_json
 from iouaware.places import MODEL_FILE, name_of_data
 
@@ -79,6 +86,18 @@ def numbered_folder(parent: Path, stem: str) -> Path:
             number += 1
         else:
             return folder
+
+
+@contextmanager
+def dropped_on_error(folder: Path) -> Iterator[None]:
+    """Remove a folder that an error would leave half written; an ``UnreadableError`` does not."""
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except (IoUAwareError, ValueError):
+        shutil.rmtree(folder)
+        raise
 
 
 def temporary_folder() -> Path:
