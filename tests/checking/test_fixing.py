@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +115,22 @@ def test_boxes_of_another_form_are_converted(
     copied = DrawnSet(tmp_path / "out", form)
     same = next(one for one in copied.full("train") if one.name == picture.name)
     np.testing.assert_allclose([row[1:] for row in copied.rows(same)], expected, atol=1e-3)
+
+
+def test_boxes_that_fit_in_no_form_are_not_written(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+
+    def scale(content: dict[str, Any]) -> None:
+        for row in content["annotations"]:
+            row["bbox"] = [3 * value for value in row["bbox"]]
+
+    drawn.change_json("train", scale)
+    (found,) = check(drawn.folder).of_kind("unknown-form")
+    assert (found.split, found.file) == ("train", "annotations/train.json")
+    refused = r"train\.json annotation \d+: .*convert them first; until then --fix writes nothing"
+    with pytest.raises(DatasetError, match=refused):
+        check(drawn.folder, fix=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_classes_of_all_parts_are_in_the_copy(spoilable: Spoilable, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from iouaware.checking.turns import turn_boxes
 from iouaware.data.dataset import Dataset
 from iouaware.data.examination import StoredPicture
 from iouaware.data.examining import ExaminedSet
+from iouaware.data.mending import UNKNOWN_FORM
 from iouaware.data.writers import WRITERS
 from iouaware.errors import DatasetError
 from iouaware.structures import BoolArray
@@ -98,6 +99,20 @@ def correct(
         dataset = replace(dataset, class_names=names, category_ids=ids, labels=labels)
         parts.append(dataset.subset(np.flatnonzero(kept).astype(np.int64)))
     return parts, changes
+
+
+def refuse_unknown_form(examined: ExaminedSet) -> None:
+    """See that boxes fit their pictures in some known form; a copy would lose most of them.
+
+    Raises:
+        DatasetError: those of a part do not.
+    """
+    for part in examined.parts.values():
+        for problem in part.examination.problems:
+            if problem.kind == UNKNOWN_FORM:
+                raise DatasetError(
+                    f"{problem.place}: {problem.message} first; until then --fix writes nothing"
+                )
 
 
 def write_corrected(parts: Sequence[Dataset], folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from iouaware.checking.check import check_data
 from iouaware.checking.findings import CheckReport
-from iouaware.checking.fixing import correct, write_corrected
+from iouaware.checking.fixing import correct, refuse_unknown_form, write_corrected
 from iouaware.checking.sheet import write_sheet
 from iouaware.checking.telling import report_lines
 from iouaware.checking.thumbnails import Decode
@@ -60,7 +60,10 @@ def check(
     if not examined.parts:
         problem = examined.layout.problems[0]
         raise DatasetError(problem.message)
-    out = None if fix is None else _claim(Path(fix), examined)
+    out = None
+    if fix is not None:
+        refuse_unknown_form(examined)
+        out = _claim(Path(fix), examined)
     report = check_data(examined, place, model, decode)
     for line in report_lines(report):
         log(line)
