@@ -133,6 +133,21 @@ def test_boxes_that_fit_in_no_form_are_not_written(spoilable: Spoilable, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_single_box_of_another_form_is_left_out(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+    picture = drawn.full("train")[0]
+    rest = drawn.rows(picture)
+    # as [x, y, width, height] of [100, 60, 170, 120], which fits the 192 x 128 px as corners
+    drawn.write(picture, [("coin", 100, 60, 270, 180), *rest])
+    check(drawn.folder, fix=tmp_path / "out")
+    copied = DrawnSet(tmp_path / "out", "coco")
+    assert copied.rows(copied.folder / "images" / "train" / picture.name) == rest
+    changes = json.loads((tmp_path / "out" / "changes.json").read_text())
+    told = [(change["kind"], change["change"]) for change in changes["changes"]]
+    assert told == [("odd-form", "left out")]
+    assert changes["left"] == []
+
+
 def test_classes_of_all_parts_are_in_the_copy(spoilable: Spoilable, tmp_path: Path) -> None:
     drawn = spoilable("coco")
     plant(drawn, "a class in validation alone")

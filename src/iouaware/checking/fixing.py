@@ -12,6 +12,7 @@ import numpy as np
 from iouaware.boxes import box_area
 from iouaware.checking.boxes import repeated_boxes
 from iouaware.checking.findings import Finding
+from iouaware.checking.reading import relative_text
 from iouaware.checking.turns import turn_boxes
 from iouaware.data.dataset import Dataset
 from iouaware.data.examination import StoredPicture
@@ -32,6 +33,7 @@ CHANGES = {
     "double-annotation": "left out",
     "box-no-number": "left out",
     "wrong-form": "boxes converted",
+    "odd-form": "left out",
     "no-area": "left out",
     "outside": "left out",
     "stuck-out": "clipped to the picture",
@@ -87,7 +89,8 @@ def correct(
     names, ids = _join_classes(examined)
     parts = []
     for split, part in examined.parts.items():
-        dataset = _keep_boxes(part.dataset, ~repeated_boxes(examined, split))
+        left_out = repeated_boxes(examined, split) | _odd_boxes(examined, split, findings)
+        dataset = _keep_boxes(part.dataset, ~left_out)
         dataset, kept, told = _fit_pictures(dataset, part.examination.stored, split, turned)
         changes += told
         for index in range(len(dataset)):
@@ -181,6 +184,13 @@ def _entered_again(dataset: Dataset, split: str, findings: Sequence[Finding]) ->
             again[index] = entry in seen
             seen.add(entry)
     return again
+
+
+def _odd_boxes(examined: ExaminedSet, split: str, findings: Sequence[Finding]) -> BoolArray:
+    """Mark the boxes of a part that are written in another form than the rest, [T]."""
+    odd = {f.annotation for f in findings if f.kind == "odd-form" and f.split == split}
+    places = examined.parts[split].examination.places
+    return np.array([relative_text(place, examined.root) in odd for place in places], np.bool_)
 
 
 def _keep_boxes(dataset: Dataset, kept: BoolArray) -> Dataset:
