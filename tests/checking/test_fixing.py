@@ -184,6 +184,60 @@ def test_of_a_picture_entered_twice_one_entry_stays(spoilable: Spoilable, tmp_pa
     assert len(read_splits(tmp_path / "again").train) == pictures + 1
 
 
+def told(copy: Path) -> tuple[list[str], list[str]]:
+    """Return the kinds of what was changed, and of what is left."""
+    content = json.loads((copy / "changes.json").read_text())
+    return [row["kind"] for row in content["changes"]], [row["kind"] for row in content["left"]]
+
+
+def test_a_picture_in_three_parts_stays_in_the_last(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("yolo")
+    with (drawn.folder / "data.yaml").open("a") as file:
+        file.write("test: images/test\n")
+    source = drawn.full("train")[0]
+    for split in ("images/test", "labels/test"):
+        (drawn.folder / split).mkdir()
+    for split, name in (("train", "0.jpg"), ("val", "1.jpg"), ("test", "2.jpg"), ("test", "3.jpg")):
+        drawn.add(source, split, name)
+    check(drawn.folder, fix=tmp_path / "copy")
+    copied = DrawnSet(tmp_path / "copy", "yolo")
+    assert [one.name for one in copied.pictures("test")] == ["2.jpg"]
+    for split in ("train", "val"):
+        names = {one.name for one in drawn.pictures(split)} - {source.name, "0.jpg", "1.jpg"}
+        assert {one.name for one in copied.pictures(split)} == names
+    changed, left = told(tmp_path / "copy")
+    assert changed == ["leak"] * 3 + ["duplicate-picture"] * 2
+    assert set(left) <= {"absent-class"}  # the test part is one picture
+
+
+def test_copies_that_contradict_go_with_their_part(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+    source = drawn.full("train")[0]
+    drawn.add(source, "val", "in-val.jpg")
+    other = drawn.add(source, "train", "other.jpg")
+    drawn.write(other, drawn.rows(other)[1:])
+    check(drawn.folder, fix=tmp_path / "copy")
+    copied = DrawnSet(tmp_path / "copy", "coco")
+    kept = {one.name for one in copied.pictures("train")}
+    assert kept == {one.name for one in drawn.pictures("train")} - {source.name, "other.jpg"}
+    assert told(tmp_path / "copy") == (["contradicting-copy", "leak"], [])
+
+
+def test_a_leak_of_a_part_that_keeps_its_copies_is_left(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("coco")
+    sources = drawn.pictures("val")
+    count = len(drawn.pictures("train"))
+    for number in range(2 * count):  # more than half of the training part would go
+        drawn.add(sources[0], "train", f"copy{number}.jpg")
+    drawn.add(sources[1], "val", "twice.jpg")
+    check(drawn.folder, fix=tmp_path / "copy")
+    changed, left = told(tmp_path / "copy")
+    assert changed == ["duplicate-picture"]
+    assert left == ["leak"] + ["duplicate-picture"] * (2 * count - 1)
+
+
 def test_a_part_that_keeps_its_copies_has_them_left_for_the_user(
     spoilable: Spoilable, tmp_path: Path
 ) -> None:
