@@ -148,6 +148,33 @@ def test_a_single_box_of_another_form_is_left_out(spoilable: Spoilable, tmp_path
     assert changes["left"] == []
 
 
+def test_pictures_that_share_an_id_do_not_become_background(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("coco")
+    first, second, third, fourth = drawn.full("train")[:4]
+
+    def share(content: dict[str, Any]) -> None:
+        by_name = {image["file_name"]: image for image in content["images"]}
+        for one, other in ((first, second), (third, fourth)):
+            ids = [by_name[path.name]["id"] for path in (one, other)]
+            by_name[other.name]["id"] = ids[0]
+            for row in content["annotations"]:
+                row["image_id"] = ids[0] if row["image_id"] == ids[1] else row["image_id"]
+
+    drawn.change_json("train", share)
+    said = check(drawn.folder, fix=tmp_path / "out").of_kind("double-image-id")
+    names = [(first.name, second.name), (third.name, fourth.name)]
+    assert [found.message for found in said] == [
+        f"2 images have this id, {one!r} and {other!r}; expected one each" for one, other in names
+    ]
+    copied = {path.name for path in DrawnSet(tmp_path / "out", "coco").pictures("train")}
+    gone = {first.name, second.name, third.name, fourth.name}
+    assert copied == {path.name for path in drawn.pictures("train")} - gone
+    changes = json.loads((tmp_path / "out" / "changes.json").read_text())
+    assert [change["kind"] for change in changes["changes"]] == ["double-image-id"] * 2
+
+
 def test_classes_of_all_parts_are_in_the_copy(spoilable: Spoilable, tmp_path: Path) -> None:
     drawn = spoilable("coco")
     plant(drawn, "a class in validation alone")

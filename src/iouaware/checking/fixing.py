@@ -30,6 +30,7 @@ CHANGES = {
     "unreadable-box": "left out",
     "unknown-class": "left out",
     "unknown-picture": "left out",
+    "double-image-id": "left out: whose boxes they are cannot be told",
     "double-annotation": "left out",
     "box-no-number": "left out",
     "wrong-form": "boxes converted",
