@@ -136,6 +136,8 @@ def _odd_boxes(examined: ExaminedSet, split: str, findings: Sequence[Finding]) -
     """Mark the boxes of a part that are written in another form than the rest, [T]."""
     odd = {f.annotation for f in findings if f.kind == "odd-form" and f.split == split}
     places = examined.parts[split].examination.places
+    if not odd:
+        return np.zeros(len(places), np.bool_)
     return np.array([relative_text(place, examined.root) in odd for place in places], np.bool_)
 
 
