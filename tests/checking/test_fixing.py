@@ -196,6 +196,53 @@ def test_a_copy_in_the_data_set_or_over_something_is_refused(
     assert digest(tmp_path) == before
 
 
+@pytest.mark.parametrize("kind", ["here", "link", "empty"])
+def test_the_copy_goes_into_an_empty_folder_that_stays(
+    kind: str, spoilable: Spoilable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, out = spoilable("yolo"), tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "link").symlink_to(out)
+    before = out.stat().st_ino
+    monkeypatch.chdir(out)
+    given = {"here": Path(), "link": tmp_path / "link", "empty": out}[kind]
+    check(drawn.folder, fix=given, sheet=out / "sheet.jpg")  # which may lie there too
+    names = ["changes.json", "data.yaml", "images", "labels", "sheet.jpg"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert out.stat().st_ino == before
+
+
+def test_a_file_about_data_elsewhere_may_lie_beside_the_copy(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("yolo")
+    about = tmp_path / "bolts.yaml"
+    for place in (drawn.folder, drawn.folder.name):  # below the file, too
+        content = (drawn.folder / "data.yaml").read_text()
+        about.write_text(f"path: {place}\n{content}")
+        for inside in ("out", "images/out", "labels/val/out"):
+            with pytest.raises(ConfigError, match="lies in the data set"):
+                check(about, fix=drawn.folder / inside)
+    check(about, fix=tmp_path / "out")
+    assert (tmp_path / "out" / "changes.json").is_file()
+
+
+def test_a_copy_among_the_pictures_given_is_refused(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+    pictures = tmp_path / "pictures"
+    (drawn.folder / "images").rename(pictures)
+    with pytest.raises(ConfigError, match="lies in the data set"):
+        check(drawn.folder, images=pictures, fix=pictures / "out")
+
+
+def test_a_sheet_that_is_no_picture_is_refused_first(spoilable: Spoilable, tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(ConfigError, match=r"--sheet .*\.pdf: found a name ending in \.pdf"):
+        check(spoilable("coco").folder, sheet="a.pdf", fix=tmp_path / "out", say=said.append)
+    assert not said
+    assert not (tmp_path / "out").exists()
+
+
 def test_of_a_picture_entered_twice_one_entry_stays(spoilable: Spoilable, tmp_path: Path) -> None:
     drawn = spoilable("coco")
     pictures = len(drawn.pictures("train"))
