@@ -40,7 +40,7 @@ def find_class_problems(examined: ExaminedSet) -> list[Finding]:
         if not total[name]:
             found.append(find("unused-class", f"{name!r} is named, but no box has it"))
     if training is not None:
-        found += _compare_with_training(counts, training, total)
+        found += _compare_with_training(counts, training)
     return found
 
 
@@ -55,9 +55,7 @@ def find_part_problems(examined: ExaminedSet) -> list[Finding]:
     return found
 
 
-def _compare_with_training(
-    counts: dict[str, Counter[str]], training: str, total: Counter[str]
-) -> Iterator[Finding]:
+def _compare_with_training(counts: dict[str, Counter[str]], training: str) -> Iterator[Finding]:
     learnt = counts[training]
     for split, there in counts.items():
         for name in (name for name, count in there.items() if count and not learnt[name]):
