@@ -52,8 +52,8 @@ class ExaminedSet:
 def examine(data: Path, images: Path | None = None) -> ExaminedSet:
     """Read every part of a data set and note what is wrong instead of raising it.
 
-    A part whose file cannot be read at all is left out with a note. VOC's trainval is left out
-    where it is the sum of two other parts.
+    A part whose file cannot be read at all is left out with a note. Trainval is left out
+    beside train, as in training.
 
     Args:
         data: a folder, or the file that describes the data.
