@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from figures import Results
 
 from iouaware.reporting.numerals import counted
 
+Curves = dict[str, list[tuple[float, Interval]]]
+
 STYLES = ("o-", "s--", "^-.", "d:", "v-")
-CURVE_OF = "iou-aware"  # the setting whose alphas are drawn
+CURVES_OF = ("second-look", "iou-aware")  # the settings whose alphas are drawn
 
 
 def draw_ablation(results: Results, folder: Path) -> None:
     """Write ``ablation-alpha.svg`` and ``ablation-differences.svg``; nothing without results."""
     lines = lines_of(results)
-    curves = alpha_curves(lines)
+    curves = {setting: found for setting in CURVES_OF if (found := alpha_curves(lines, setting))}
     rows = difference_intervals(lines)
     if not curves or not rows:
         return
@@ -31,12 +34,12 @@ def draw_ablation(results: Results, folder: Path) -> None:
     _draw_differences(rows, folder / "ablation-differences.svg")
 
 
-def alpha_curves(lines: Sequence[Line]) -> dict[str, list[tuple[float, Interval]]]:
-    """Return for each set AP at each alpha minus AP at alpha 1, over the seeds of ``iou-aware``."""
-    curves = {}
+def alpha_curves(lines: Sequence[Line], of: str) -> Curves:
+    """Return for each set AP at each alpha minus AP at alpha 1, over the seeds of a setting."""
+    curves: Curves = {}
     for data, setting, group in groups(lines):
         sweeps = [line["sweep"] for line in group if line["status"] == "finished"]
-        if setting != CURVE_OF or not sweeps:
+        if setting != of or not sweeps:
             continue
         points = []
         for row, alpha in enumerate(sweeps[0]["alphas"]):
@@ -59,21 +62,26 @@ def difference_intervals(lines: Sequence[Line]) -> list[tuple[str, Interval]]:
     return rows
 
 
-def _draw_curves(curves: dict[str, list[tuple[float, Interval]]], path: Path) -> None:
+def _draw_curves(curves: dict[str, Curves], path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    for (data, points), style in zip(curves.items(), STYLES, strict=False):
-        alphas = [alpha for alpha, _ in points]
-        gains = [100 * interval.mean for _, interval in points]
-        halves = [100 * (interval.half or 0) for _, interval in points]
-        label = f"{data}, {counted(points[0][1].seeds, 'seed')}" if points else data
-        axes.errorbar(alphas, gains, halves, fmt=style, label=label, markersize=4, capsize=2)
-    axes.invert_xaxis()
-    axes.set_xlabel("alpha (1: class score alone, 0: predicted IoU alone)")
-    axes.set_ylabel("AP minus AP at alpha 1, 95 %")
-    axes.legend(frameon=False)
-    _finish(figure, axes.axhline, path)
+    figure, panels = plt.subplots(
+        1, len(curves), figsize=(8, 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, (setting, sets) in zip(panels[0], curves.items(), strict=True):
+        for (data, points), style in zip(sets.items(), cycle(STYLES), strict=False):
+            alphas = [alpha for alpha, _ in points]
+            gains = [100 * interval.mean for _, interval in points]
+            halves = [100 * (interval.half or 0) for _, interval in points]
+            label = f"{data}, {counted(points[0][1].seeds, 'seed')}" if points else data
+            axes.errorbar(alphas, gains, halves, fmt=style, label=label, markersize=4, capsize=2)
+        axes.invert_xaxis()
+        axes.axhline(0, color="grey", linewidth=0.8)
+        axes.set_title(setting)
+        axes.set_xlabel("alpha")
+        axes.legend(frameon=False)
+    panels[0][0].set_ylabel("AP minus AP at alpha 1, 95 %")
+    _finish(figure, path)
 
 
 def _draw_differences(rows: Sequence[tuple[str, Interval]], path: Path) -> None:
@@ -86,14 +94,14 @@ def _draw_differences(rows: Sequence[tuple[str, Interval]], path: Path) -> None:
     axes.errorbar(means, list(places), xerr=halves, fmt="o", markersize=4, capsize=2)
     axes.set_yticks(list(places), [name for name, _ in rows])
     axes.set_xlabel("difference in AP, mean over seeds and 95 %")
-    _finish(figure, axes.axvline, path)
+    axes.axvline(0, color="grey", linewidth=0.8)
+    _finish(figure, path)
 
 
-def _finish(figure: Any, draw_zero: Any, path: Path) -> None:
-    """Draw the line at 0 and write the file."""
+def _finish(figure: Any, path: Path) -> None:
+    """Write the file."""
     import matplotlib.pyplot as plt
 
-    draw_zero(0, color="grey", linewidth=0.8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

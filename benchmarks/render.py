@@ -11,9 +11,10 @@ import argparse
 import json
 import re
 import sys
+from itertools import cycle
 from pathlib import Path
 
-from ablation_plots import draw_ablation
+from ablation_plots import STYLES, draw_ablation
 from ablation_results import read_lines
 from figures import Results
 from speed_plots import draw_inference
@@ -73,7 +74,7 @@ def draw_alpha_curves(results: Results) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    for (name, sweep), style in zip(sets.items(), ("o-", "s--", "^-.", "d:", "v-"), strict=False):
+    for (name, sweep), style in zip(sets.items(), cycle(STYLES), strict=False):
         first = sweep["AP"][sweep["alphas"].index(1.0)]
         gains = [100 * (value - first) for value in sweep["AP"]]
         axes.plot(sweep["alphas"], gains, style, label=name, markersize=4)

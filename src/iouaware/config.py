@@ -151,7 +151,7 @@ class TrainConfig(_Settings):
     iou_loss: Literal["bce", "l2", "l1"] = Field("bce", description="predicted to true IoU")
     iou_weight: float = Field(1.0, ge=0, description="factor of the IoU loss")
     look_weight: float = Field(
-        1.0, ge=0, description="factor of the second look's loss; it moves nothing else"
+        1.0, gt=0, description="factor of the second look's loss; it moves nothing else"
     )
     iou_target: Literal["iou", "centreness"] = Field(
         "iou",
@@ -207,6 +207,15 @@ class Config(_Settings):
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     inference: InferenceConfig = InferenceConfig()
+
+    @model_validator(mode="after")
+    def _paper_order_has_no_second_look(self) -> Config:
+        if self.inference.postprocess == "paper" and self.model.second_look:
+            raise ValueError(
+                "inference.postprocess is paper, the authors' order, which knows no second look; "
+                "expected model.second_look false with it"
+            )
+        return self
 
 
 def read_config(name_or_file: str | Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -290,4 +299,6 @@ def _describe(error: ValidationError) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     found = "" if fault["type"] == "value_error" else f" is {shown(fault['input'])}:"
-    return f"{place}{found} {message}" if found else f"{place}: {message}"
+    if found:
+        return f"{place}{found} {message}"
+    return f"{place}: {message}" if place else message

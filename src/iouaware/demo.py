@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from iouaware.data.synthetic import synthesize
+from iouaware.reporting.numerals import percent
 from iouaware.run import Run
 from iouaware.running.folder import RUNS, RunLog, Say, read_json
-from iouaware.running.summary import alpha_line, percent
+from iouaware.running.summary import alpha_line
 from iouaware.running.training import train
 
 IMAGE_SIZE = 256
@@ -77,8 +78,8 @@ def closing_lines(run: Run) -> list[str]:
         "",
         f"AP {percent(evaluation['baseline']['AP'])} at alpha 1 on {evaluation['images']} pictures",
         alpha_line(run.info.alpha, sweep),
-        f"oracle: AP {percent(oracle['localisation']['AP'])} if every IoU were predicted "
-        f"perfectly ({percent(oracle['any_class']['AP'])} with the best box of any class)",
+        f"oracle: AP {percent(oracle['localisation']['AP'])} if the fit of every box on its object "
+        f"were known ({percent(oracle['any_class']['AP'])} with false alarms told as well)",
         f"report: {run.path / 'report' / 'index.html'}",
     ]
 

@@ -68,8 +68,9 @@ def set_threads() -> None:
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     threads = max(1, available_cores() // processes)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    if "torch" in sys.modules:  # it has read the environment already
-        sys.modules["torch"].set_num_threads(threads)
+    torch = sys.modules.get("torch")
+    if torch is not None:  # it has read the environment already
+        torch.set_num_threads(threads)
 
 
 def available_cores() -> int:

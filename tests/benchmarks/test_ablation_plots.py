@@ -18,7 +18,7 @@ LINES = [
 
 def test_curves_by_hand() -> None:
     # every line gains 2 points from alpha 1 to 0.5
-    curves = alpha_curves(LINES)
+    curves = alpha_curves(LINES, "iou-aware")
     assert list(curves) == ["cells"]
     alphas, intervals = zip(*curves["cells"], strict=True)
     assert alphas == (1.0, 0.5)
@@ -34,10 +34,10 @@ def test_differences_need_two_seeds() -> None:
 
 def test_a_run_without_figures_is_left_out() -> None:
     lost = line("iou-aware", 2, None, status="diverged", against=["baseline"])
-    curves = alpha_curves([*LINES, lost])
+    curves = alpha_curves([*LINES, lost], "iou-aware")
     assert [i.seeds for _, i in curves["cells"]] == [2, 2]
     no_objects = line("iou-aware", 3, None, against=["baseline"])
-    curves = alpha_curves([*LINES, no_objects])
+    curves = alpha_curves([*LINES, no_objects], "iou-aware")
     assert [i.seeds for _, i in curves["cells"]] == [2, 2]
 
 

@@ -132,6 +132,13 @@ def test_a_run_that_diverged_is_a_row_that_says_so() -> None:
     assert "| l1 | baseline | 0 | n/a |" in render_table("ablation", alone)
 
 
+def test_both_recalls_are_of_the_runs_that_reach_the_precision() -> None:
+    recalls = ({"alpha1": None, "alpha": 0.1}, {"alpha1": 0.2, "alpha": 0.3})
+    lines = [line("x", seed, 0.5, recall_at_p95_iou75=found) for seed, found in enumerate(recalls)]
+    row = render_table("ablation-rows", {"ablation": {"lines": lines}}).splitlines()[2]
+    assert row.split(" | ")[9:11] == ["20.0", "30.0"]  # not 20 and 20: no run fell
+
+
 def test_a_run_made_again_counts_once() -> None:
     lines = [line("baseline", 0, 0.1), line("baseline", 0, 0.5)]
     row = render_table("ablation-rows", {"ablation": {"lines": lines}}).splitlines()[2]

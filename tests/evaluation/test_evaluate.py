@@ -175,6 +175,8 @@ def test_evaluation_says_what_it_was_made_of(scene) -> None:
     evaluation = evaluate_candidates(dataset, candidates, 0.5, SETTINGS)
     assert evaluation["data"] == "nowhere"
     assert evaluation["objects"] == len(dataset.boxes)
+    assert list(evaluation["objects_per_class"]) == list(dataset.class_names)
+    assert list(evaluation["objects_per_class"].values()) == dataset.class_counts().tolist()
     assert "alpha" not in evaluation["notes"]
     predicted = evaluation["correlation_matched"]["predicted_iou"]["spearman"]
     assert predicted > 0.7  # noise of 0.05 on the true IoU
@@ -247,6 +249,28 @@ def test_limits_of_the_settings_are_noted() -> None:
     assert notes(postprocess="paper")["postprocess"] == (
         "figures are of the standard order (floor on p, fusion, NMS), which every alpha shares"
     )
+
+
+def test_thresholds_count_more_than_coco_s_hundred_of_a_class() -> None:
+    boxes = [
+        [10 * (i % 15), 10 * (i // 15), 10 * (i % 15) + 8, 10 * (i // 15) + 8] for i in range(120)
+    ]
+    dataset = make_dataset([boxes], [[0] * 120])
+    found = [make_candidates(boxes, [0] * 120, [0.9 - 0.003 * i for i in range(120)], None)]
+    evaluation = evaluate_candidates(dataset, found, 1.0, InferenceConfig(max_detections=200))
+    assert evaluation["AR100"] == pytest.approx(100 / 120)
+    assert evaluation["operating_point"]["recall"] == 1
+    assert evaluation["recall_at_precision"]["0.99"]["0.90"] == 1
+    assert evaluation["notes"]["max_detections"] == (
+        "1 pictures have more than 100 objects of a class, but AP and AR count no more detections "
+        "of a class in a picture than that, as COCO does: they cannot reach 1; thresholds and "
+        "their recall count all that are kept"
+    )
+    sweep = sweep_candidates(dataset, found, InferenceConfig(max_detections=200))
+    assert sweep["operating_points"]["1.0"]["recall"] == 1
+    capped = evaluate_candidates(dataset, found, 1.0, InferenceConfig(max_detections=100))
+    assert capped["operating_point"]["recall"] == pytest.approx(100 / 120)
+    assert "more than 100 objects, but" in capped["notes"]["max_detections"]
 
 
 def test_share_of_gap_needs_alpha_one_half(scene) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from iouaware.config import InferenceConfig
 from iouaware.errors import CheckpointError, ConfigError
 from iouaware.exporting.parity import Differences, FoundBoxes, compare_batches, detections_of
 from iouaware.images import canvas_fill
+from iouaware.inference import onnx_backend
 from iouaware.inference.detections import Detections
 from iouaware.inference.exported import open_exported, read_exported_info
 from iouaware.inference.extras import threads_asked_for
+from iouaware.inference.onnx_backend import choose_providers
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run
 from tests.exporting.conftest import CONFIG, MEAN, SIZE, build_tiny, draw
@@ -183,6 +186,18 @@ def test_an_onnx_file_computes_in_what_it_was_written_in(onnx_file: Path) -> Non
         open_exported(onnx_file, precision="bfloat16")
     with pytest.raises(ConfigError, match=r"--device cuda: this ONNX Runtime offers .*CPUExec"):
         open_exported(onnx_file, "cuda")
+
+
+def test_an_onnx_file_runs_on_the_card_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    runtime = SimpleNamespace(get_available_providers=lambda: there)
+    monkeypatch.setattr(onnx_backend, "import_extra", lambda name: runtime)
+    assert choose_providers("cuda") == there
+    second = ("CUDAExecutionProvider", {"device_id": 1})
+    assert choose_providers("cuda:1") == [second, "CPUExecutionProvider"]
+    with pytest.raises(ConfigError, match="--device cuda:x: expected a number behind the colon"):
+        choose_providers("cuda:x")
+    assert choose_providers(None) == ["CPUExecutionProvider"]
 
 
 def test_settings_come_from_the_file(file: Path) -> None:

@@ -181,6 +181,9 @@ def test_sizes_and_the_papers_order() -> None:
     assert describe_export(model, ExportPlan(image_size="dynamic")).canvas_hw is None
     pair = {**model.config, "data": {**model.config["data"], "image_size": [64, 128]}}
     assert describe_export(replace(model, config=pair), ExportPlan()).canvas_hw is None
+    silent = {key: value for key, value in model.config.items() if key != "data"}
+    with pytest.raises(CheckpointError, match="the model: the config says image_size None"):
+        describe_export(replace(model, config=silent), ExportPlan())
     paper = {**model.config, "inference": {"postprocess": "paper"}}
     with pytest.raises(ConfigError, match="its choice of candidates depends on alpha"):
         describe_export(replace(model, config=paper), ExportPlan())

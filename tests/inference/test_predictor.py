@@ -66,8 +66,9 @@ def test_rescore_equals_predict_exactly(
 def test_max_detections(predictor: Predictor, images: list[ImageArray]) -> None:
     found = one(predictor.predict(images[0], max_detections=3, score_threshold=0))
     assert len(found) == len(found.rescore(0.2, score_threshold=0)) == 3
-    with pytest.raises(ValueError, match="max_detections is 0"):
-        predictor.predict(images[0], max_detections=0)
+    for wrong in (0, 2.5):
+        with pytest.raises(ValueError, match=f"max_detections is {wrong}, expected a whole number"):
+            predictor.predict(images[0], max_detections=wrong)  # type: ignore[arg-type]
 
 
 def test_a_list_gives_a_list_in_order(
@@ -199,6 +200,14 @@ def test_what_is_no_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"ending in \.bin, expected \.safetensors"):
         load(tmp_path / "model.bin")
+
+
+def test_where_a_model_cannot_be_computed_is_told(tmp_path: Path, info: ModelInfo) -> None:
+    write_model(tmp_path / "model.safetensors", build_detector(), info)
+    with pytest.raises(ConfigError, match="precision is 'int8', expected one of auto, float32"):
+        load(tmp_path, precision="int8")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"device is 'foo': torch cannot use it here \(Expected"):
+        load(tmp_path, device="foo")
 
 
 def test_importing_the_predictor_brings_no_torch_along() -> None:

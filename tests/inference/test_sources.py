@@ -1,3 +1,4 @@
+import io
 import struct
 import sys
 from pathlib import Path
@@ -159,6 +160,9 @@ def test_pixels_of_every_kind(tmp_path: Path) -> None:
         assert name is None
         np.testing.assert_array_equal(image, QUARTERS)
     assert read_picture(torch.zeros(1, 5, 4))[1].shape == (5, 4, 3)
+    # 0 and 1 are the same number in half precision, which NumPy does not have
+    half = (torch.tensor(QUARTERS).permute(2, 0, 1) / 255).to(torch.bfloat16)
+    np.testing.assert_array_equal(read_picture(half)[1], QUARTERS)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +172,7 @@ def test_pixels_of_every_kind(tmp_path: Path) -> None:
         (torch.full((3, 8, 8), 2.0), "floats outside 0..1"),
         (np.zeros((8, 8, 3)), "float64"),
         (42, "found int, expected a path"),
+        (io.BufferedReader(io.BytesIO()), "found BufferedReader, expected a path"),
         (None, "found NoneType, expected a path"),
     ],
 )

@@ -244,8 +244,20 @@ def test_unnamed_rows_of_torchvision_are_taken_in_order(tmp_path: Path) -> None:
 def test_classes_that_are_not_learnt_must_be_known(run: Path) -> None:
     names = ("bolt", "screw", "unicorn")
     start_from(build(2), str(run), names)
-    with pytest.raises(CheckpointError, match=r"does not know 'unicorn', and with train\.freeze"):
+    with pytest.raises(
+        CheckpointError, match=r"does not know 'unicorn', and with train\.freeze"
+    ) as e:
         start_from(build(2), str(run), names, all_classes=True)
+    assert str(e.value).endswith(f"iouaware train DATA --from {run}")
+
+
+def test_a_branch_that_is_not_learnt_must_be_there(run: Path) -> None:
+    start_from(build(2), str(run), NAMES, iou_branch=True)
+    other = build(2, TINY.model_copy(update={"shared_iou_convs": 2}))
+    with pytest.raises(
+        CheckpointError, match=r"no IoU branch of this shape, and with train\.iou_w"
+    ):
+        start_from(other, str(run), NAMES, iou_branch=True)
 
 
 def test_torchvision_rows_are_coco_s_or_unnamed():

@@ -67,6 +67,18 @@ def test_an_unknown_setting_names_the_nearest(tiny_coco: Path, tiny_config: Path
         make_plan(tiny_coco, tiny_config, settings={"train.epoch": 5})
 
 
+def test_the_authors_order_and_a_second_look_exclude_each_other(tiny_coco: Path) -> None:
+    settings: dict[str, object] = {"inference.postprocess": "paper"}
+    with pytest.raises(ConfigError) as error:
+        make_plan(tiny_coco, "small", settings=settings)
+    assert str(error.value) == (
+        "recipe small: inference.postprocess is paper, the authors' order, which knows no second "
+        "look; expected model.second_look false with it"
+    )
+    plan, _ = make_plan(tiny_coco, "small", settings={**settings, "model.second_look": False})
+    assert plan.config.inference.postprocess == "paper"
+
+
 def test_the_config_may_name_the_data(tiny_coco: Path, tiny_config: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no data set given"):
         make_plan(None, tiny_config)

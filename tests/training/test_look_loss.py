@@ -81,6 +81,9 @@ def test_boxes_on_a_crowd_teach_nothing() -> None:
     loss, fitting = look((everything, torch.tensor([0]), torch.tensor([False])))
     assert loss > 0
     assert fitting >= MOVED // 2
+    # an object under a crowd: what lies on both counts neither in the sum nor in the divisor
+    both = everything.repeat(2, 1), torch.tensor([0, 0]), torch.tensor([False, True])
+    assert look(both) == (0, 0)
 
 
 def test_the_rest_of_the_network_trains_as_without_it(

@@ -244,6 +244,11 @@ def test_one_normaliser_for_all_three() -> None:
     for name in ("class_loss", "box_loss", "iou_loss"):
         expected = float(getattr(alone, name).detach()) / 4
         assert float(getattr(shared, name).detach()) == pytest.approx(expected, rel=1e-5), name
+    # four processes with a positive together: each divides by a quarter, as one would by 1
+    _, rare = example(normaliser=0.25)
+    assert float(rare.class_loss.detach()) == pytest.approx(
+        8 * float(alone.class_loss.detach()), rel=1e-5
+    )
 
 
 def test_without_iou_branch_the_iou_loss_is_zero() -> None:

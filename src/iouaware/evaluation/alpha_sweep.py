@@ -10,7 +10,7 @@ from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
 from iouaware.evaluation.coco_metrics import CocoEvaluator, CocoMetrics
 from iouaware.evaluation.detection_table import DetectionTable, select_table
-from iouaware.evaluation.matches import Matches, match_detections
+from iouaware.evaluation.matches import MAX_PER_CLASS, Matches, match_detections
 from iouaware.structures import Candidates
 
 ALPHAS = tuple(round(1 - step / 10, 1) for step in range(11))  # 1.0, 0.9, ..., 0.0
@@ -28,13 +28,15 @@ class Judgement:
     Attributes:
         alpha: weight of the class score.
         table: the detections of all pictures.
-        matches: which detections are right.
+        matches: which detections are right, COCO's 100 of a class in a picture at most.
+        kept: the same of all detections, which is what thresholds act on.
         evaluator: computes COCO's numbers.
     """
 
     alpha: float
     table: DetectionTable
     matches: Matches
+    kept: Matches
     evaluator: CocoEvaluator
 
     @cached_property
@@ -58,7 +60,10 @@ def judge_alpha(
     if len(candidates) != len(dataset):
         raise ValueError(f"candidates of {len(candidates)} pictures, expected {len(dataset)}")
     table = select_table(candidates, alpha, settings)
-    return Judgement(alpha, table, match_detections(dataset, table), evaluator)
+    matches = kept = match_detections(dataset, table)
+    if settings.max_detections > MAX_PER_CLASS:
+        kept = match_detections(dataset, table, settings.max_detections)
+    return Judgement(alpha, table, matches, kept, evaluator)
 
 
 def sweep_alphas(

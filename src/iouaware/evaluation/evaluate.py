@@ -30,6 +30,7 @@ from iouaware.evaluation.localisation import (
     iou_bias,
     own_class_correlation,
 )
+from iouaware.evaluation.matches import MAX_PER_CLASS
 from iouaware.evaluation.oracle import ORACLE_ALPHA, evaluate_oracles, share_of_gap
 from iouaware.evaluation.thresholds import (
     best_f1,
@@ -82,6 +83,9 @@ def evaluate_candidates(
         "split": dataset.split,
         "images": len(dataset),
         "objects": int(judged[1.0].matches.objects.sum()),
+        "objects_per_class": dict(
+            zip(dataset.class_names, judged[1.0].matches.objects.sum(0).tolist(), strict=True)
+        ),
         "formula": FORMULA,
         "alpha": alpha,
         **figures,
@@ -185,13 +189,13 @@ def _figures(
     dataset: Dataset, judgement: Judgement, score_thresholds: Mapping[str, float] | None
 ) -> dict[str, Any]:
     """Collect what is said about an alpha and about alpha 1 alike."""
-    recalls, thresholds, notes = recall_at_precision(judgement.matches)
+    recalls, thresholds, notes = recall_at_precision(judgement.kept)
     notes = judgement.metrics.notes | notes
     if score_thresholds:
         nearest = min(score_thresholds, key=lambda key: abs(float(key) - judgement.alpha))
-        point = operate_at(judgement.matches, score_thresholds[nearest])
+        point = operate_at(judgement.kept, score_thresholds[nearest])
     else:
-        chosen = best_f1(judgement.matches)
+        chosen = best_f1(judgement.kept)
         point = dict.fromkeys(("score_threshold", "precision", "recall", "f1"))
         if chosen is not None:
             point.update(chosen.to_dict())
@@ -218,7 +222,7 @@ def _figures(
 
 def _operating_point(dataset: Dataset, judgement: Judgement) -> dict[str, float | None] | None:
     """Return the threshold of best F1 with what it gives; None where nothing is right."""
-    point = best_f1(judgement.matches)
+    point = best_f1(judgement.kept)
     if point is None:
         return None
     alarms = count_false_alarms(dataset, judgement.table, point.score_threshold)
@@ -236,8 +240,8 @@ def _oracle_figures(
     """Judge both oracles and say which share of the gap the predicted IoU closes."""
     oracles = evaluate_oracles(evaluator, candidates, own, best, settings)
     fused = judged.get(ORACLE_ALPHA)
-    baseline, ceiling = judged[1.0].metrics.AP, oracles["localisation"].AP
-    share, reason = share_of_gap(fused.metrics.AP if fused else None, baseline, ceiling)
+    baseline, known = judged[1.0].metrics.AP, oracles["localisation"].AP
+    share, reason = share_of_gap(fused.metrics.AP if fused else None, baseline, known)
     if fused is None:
         without = any(found.predicted_iou is None for found in candidates)
         reason = NO_IOU if without else f"alpha {ORACLE_ALPHA} was not judged"
@@ -253,11 +257,19 @@ def _oracle_figures(
 def _note_limits(judgement: Judgement, settings: InferenceConfig) -> dict[str, str]:
     """Say where the number of detections caps AP, and where the order of steps is another one."""
     notes = {}
-    crowded = int((judgement.matches.objects.sum(1) > settings.max_detections).sum())
+    objects, most = judgement.matches.objects, settings.max_detections
+    crowded = int((objects.sum(1) > most).sum())
+    cut = int((objects > MAX_PER_CLASS).any(1).sum())
     if crowded:
         notes["max_detections"] = (
-            f"{crowded} pictures have more than {settings.max_detections} objects, but no more "
-            "detections than that are kept: AP and recall cannot reach 1"
+            f"{crowded} pictures have more than {most} objects, but no more detections than that "
+            "are kept: AP and recall cannot reach 1"
+        )
+    elif cut:
+        notes["max_detections"] = (
+            f"{cut} pictures have more than {MAX_PER_CLASS} objects of a class, but AP and AR "
+            "count no more detections of a class in a picture than that, as COCO does: they "
+            "cannot reach 1; thresholds and their recall count all that are kept"
         )
     if settings.postprocess == "paper":
         notes["postprocess"] = (

@@ -20,6 +20,7 @@ from iouaware.structures import Candidates, FloatArray, IntArray, Target
 
 LEARNT_CORRELATION = 0.1  # by rank; below it the predicted IoU says nothing of the true one
 NAMES = {"class_score": "class score", "predicted_iou": "predicted IoU", "score": "score"}
+NEVER_VARIES = "the {} never varies"
 MATCH_IOU = 0.5  # from here on a candidate matches an object of its class
 
 
@@ -170,13 +171,12 @@ def learnt_little(evaluation: dict[str, Any]) -> str | None:
     if matched is not None:
         return f"rank correlation {matched:.2f}" if matched < LEARNT_CORRELATION else None
     note = evaluation.get("notes", {}).get("correlation_matched.predicted_iou")
-    constant = note == _never_varies("predicted_iou", np.zeros(2, np.float32))
+    constant = note == NEVER_VARIES.format(NAMES["predicted_iou"])
     return str(note) if constant else None
 
 
 def _never_varies(name: str, values: FloatArray) -> str:
-    which = NAMES[name] if values.min() == values.max() else "true IoU"
-    return f"the {which} never varies"
+    return NEVER_VARIES.format(NAMES[name] if values.min() == values.max() else "true IoU")
 
 
 def iou_bias(

@@ -68,20 +68,25 @@ class Matches:
         )
 
 
-def match_detections(dataset: Dataset, found: DetectionTable) -> Matches:
+def match_detections(dataset: Dataset, found: DetectionTable, most: int = MAX_PER_CLASS) -> Matches:
     """Match the detections of every picture by COCO's rules, at ten IoUs.
 
     By falling S, each detection takes the free object of its class that it overlaps most; one that
-    finds none but lies on a crowd is ignored. At most 100 detections of a class in a picture.
+    finds none but lies on a crowd is ignored.
+
+    Args:
+        dataset: the truth.
+        found: the detections.
+        most: detections of a class in a picture that count; AP means COCO's 100.
     """
     order = np.lexsort((-found.scores, found.labels, found.image_index))  # stable
     image, labels = found.image_index[order], found.labels[order]
     starts = np.flatnonzero(np.diff(image, prepend=-1) | np.diff(labels, prepend=-1))
     lengths = np.diff(np.append(starts, len(order)))
     rank = np.arange(len(order)) - np.repeat(starts, lengths)
-    order = order[rank < MAX_PER_CLASS]
+    order = order[rank < most]
     image, labels = found.image_index[order], found.labels[order]
-    rank = rank[rank < MAX_PER_CLASS]
+    rank = rank[rank < most]
     boxes = found.boxes[order].astype(np.float64)
     right = np.zeros((len(IOU_THRESHOLDS), len(order)), np.bool_)
     ignored = np.zeros_like(right)

@@ -4,7 +4,8 @@ Both oracles fuse with alpha 0.5 and start from the same candidates.
 
 ``localisation``: candidates that match an object of their class at IoU 0.5 or more get their true
 IoU, every other one the mean of those. So nothing is said about which candidate is a false alarm,
-only how well the right ones fit: what better IoU prediction alone can buy.
+only how well the right ones fit: what better IoU prediction alone can buy. What also tells false
+alarms, as a second look does, can pass it.
 
 ``any_class``: every candidate gets its IoU with the best object of any class (the paper's oracle).
 It also gives away which candidates are false alarms.
@@ -70,6 +71,8 @@ def share_of_gap(
     fused: float | None, baseline: float | None, localisation: float | None
 ) -> tuple[float | None, str]:
     """Return (AP at 0.5 - AP at 1) / (localisation AP - AP at 1), and why if there is none.
+
+    Above 1 where the predicted IoU also puts false alarms behind.
 
     Args:
         fused: AP at alpha 0.5.

@@ -118,7 +118,7 @@ def describe_export(model: ModelInfo, plan: ExportPlan) -> ExportInfo:
         raise ConfigError("--bake: a file that ends at candidates has no alpha; leave one out")
     if plan.opset is not None and plan.opset not in OPSETS:
         raise ConfigError(f"--opset {plan.opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
-    own = model.config["data"]["image_size"]
+    own = image_size_of(model, "the model")
     size = plan.image_size or (own if isinstance(own, int) else "dynamic")
     canvas_hw = None
     if size != "dynamic":

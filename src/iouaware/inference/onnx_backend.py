@@ -13,6 +13,8 @@ from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
 from iouaware.inference.extras import import_extra, threads_asked_for
 
+Provider = str | tuple[str, dict[str, int]]
+
 ERRORS_ONLY = 3  # ONNX Runtime's level; its warnings are about its own optimiser
 
 
@@ -28,7 +30,7 @@ class OnnxBackend(ExportedBackend):
                 f"--precision {precision}: an ONNX file computes in what it was exported in; "
                 "leave it out, or export with --int8"
             )
-        self._session = _open(file, _providers(device), optimise=True)
+        self._session = _open(file, choose_providers(device), optimise=True)
         self._inputs = {found.name for found in self._session.get_inputs()}
         self._outputs = [found.name for found in self._session.get_outputs()]
         super().__init__(read_metadata(_metadata(self._session), file), file)
@@ -53,7 +55,7 @@ def _metadata(session: Any) -> dict[str, str]:
     return dict(session.get_modelmeta().custom_metadata_map)
 
 
-def _open(file: Path, providers: list[str], optimise: bool) -> Any:
+def _open(file: Path, providers: list[Provider], optimise: bool) -> Any:
     runtime = import_extra("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
@@ -71,8 +73,8 @@ def _open(file: Path, providers: list[str], optimise: bool) -> Any:
         ) from error
 
 
-def _providers(device: str | None) -> list[str]:
-    """Return ONNX Runtime's names for a device.
+def choose_providers(device: str | None) -> list[Provider]:
+    """Return ONNX Runtime's names for a device, ``cuda:1`` with its number.
 
     Raises:
         ConfigError: this installation has no such device.
@@ -85,4 +87,9 @@ def _providers(device: str | None) -> list[str]:
             f"--device {device}: this ONNX Runtime offers {', '.join(available)}; use cpu, or "
             "install onnxruntime-gpu for cuda"
         )
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    number = str(device).partition(":")[2]
+    if not number:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    if not number.isdecimal():
+        raise ConfigError(f"--device {device}: expected a number behind the colon, as in cuda:0")
+    return [("CUDAExecutionProvider", {"device_id": int(number)}), "CPUExecutionProvider"]

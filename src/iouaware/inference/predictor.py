@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from iouaware.config import InferenceConfig, Precision, build_inference_config
-from iouaware.errors import CheckpointError
+from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.images import canvas_fill, resize_to_canvas
 from iouaware.inference.ahead import make_ahead
 from iouaware.inference.detections import Detections
@@ -157,8 +158,10 @@ class Predictor:
         check_thresholds(self.info, score_threshold or 0.0, min_iou)
         settings = self.settings
         if max_detections is not None:
-            if max_detections < 1:
-                raise ValueError(f"max_detections is {max_detections}, expected at least 1")
+            if not isinstance(max_detections, Integral) or max_detections < 1:
+                raise ValueError(
+                    f"max_detections is {max_detections}, expected a whole number from 1 on"
+                )
             settings = settings.model_copy(update={"max_detections": max_detections})
         for canvases, frames, rows in make_ahead(self._batches(pictures)):
             if settings.postprocess == "paper":
@@ -214,7 +217,8 @@ def load(
 
     Raises:
         CheckpointError: no model there, or none that can be used.
-        ConfigError: the runtime of an exported file is not installed.
+        ConfigError: no such device or precision, or the runtime of an exported file is not
+            installed.
     """
     file = Path(path)
     if is_exported(file):
@@ -239,7 +243,13 @@ def load(
     detector, info = read_model(file)
     settings = build_inference_config(info.config, "the model's settings")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    backend = TorchBackend(detector, settings, device, info.has_iou, precision)
+    try:
+        backend = TorchBackend(detector, settings, device, info.has_iou, precision)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"device is {device!r}: torch cannot use it here ({one_line(error, 100)}); expected "
+            "cpu, or cuda where there is such a GPU"
+        ) from error
     return Predictor(backend, info, name=Path(path).as_posix())
 
 

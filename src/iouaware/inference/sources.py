@@ -96,12 +96,15 @@ def _to_array(source: Any) -> NDArray[Any]:
     """Turn a tensor [3, H, W] (uint8, or float 0..1) into an array [H, W, 3]; arrays pass."""
     if isinstance(source, np.ndarray):
         return source
-    if not hasattr(source, "detach"):
+    if not (hasattr(source, "detach") and hasattr(source, "cpu")):  # an open file has the first
         raise ValueError(
             f"found {type(source).__name__}, expected a path, a Pillow image, an array "
             "[H, W, 3] uint8, a tensor [3, H, W], or a list of them"
         )
-    array: NDArray[Any] = source.detach().cpu().numpy()
+    tensor = source.detach().cpu()
+    if tensor.is_floating_point():
+        tensor = tensor.float()  # NumPy has no bfloat16
+    array: NDArray[Any] = tensor.numpy()
     if array.ndim == 3 and array.shape[0] in (1, 3):
         array = np.moveaxis(array, 0, 2)
     elif array.ndim == 4:

@@ -33,7 +33,7 @@ class BoxInputs(NamedTuple):
     """What is known of n boxes of each of B pictures before they are looked at.
 
     Attributes:
-        boxes: [B, n, 4] px of the canvas, on it.
+        boxes: [B, n, 4] px of the canvas.
         class_logits: of the boxes' anchors, [B, n, K].
         iou_logits: of the boxes' anchors, [B, n].
     """

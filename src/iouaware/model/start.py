@@ -33,14 +33,10 @@ TORCHVISION = "torchvision:"
 _CLASS_LAYER = ("head.class_layer.",)
 _IOU_BRANCH = ("head.iou_layer.", "head.iou_tower.")
 _SECOND_LOOK = ("second_look.",)
-# settings that may differ between the weights and the run that starts from them
-_FREE_SETTINGS = {
-    "weights", "frozen_stages", "prior_probability", "iou_head", "shared_iou_convs", "second_look",
-}  # fmt: skip
-
-
 # what says how a network was trained rather than what it is
 _OF_TRAINING = {"weights", "frozen_stages", "prior_probability"}
+# settings that may differ between the weights and the run that starts from them
+_FREE_SETTINGS = _OF_TRAINING | {"iou_head", "shared_iou_convs", "second_look"}
 
 
 class _Source(NamedTuple):
@@ -52,7 +48,12 @@ class _Source(NamedTuple):
 
 
 def start_from(
-    detector: Detector, source: str, class_names: tuple[str, ...], *, all_classes: bool = False
+    detector: Detector,
+    source: str,
+    class_names: tuple[str, ...],
+    *,
+    all_classes: bool = False,
+    iou_branch: bool = False,
 ) -> str:
     """Fill a detector with the weights of another one.
 
@@ -67,6 +68,7 @@ def start_from(
             a file with its state dict.
         class_names: K names, in the order of the detector's labels.
         all_classes: refuse weights that do not know every class: no class is going to be learnt.
+        iou_branch: refuse weights without one of this shape: none is going to be learnt.
 
     Returns:
         A few words on what was loaded and what is new.
@@ -93,6 +95,11 @@ def start_from(
     shared = found.settings.get("shared_iou_convs")
     has_iou = shared in (None, detector.config.shared_iou_convs) and _has(found, own, _IOU_BRANCH)
     has_look = found.class_names == class_names and _has(found, own, _SECOND_LOOK)
+    if iou_branch and not has_iou:
+        raise CheckpointError(
+            f"{source}: it has no IoU branch of this shape, and with train.iou_weight 0 none is "
+            "learnt; expected a weight above 0, or --model.iou_head false"
+        )
     new = _CLASS_LAYER + (() if has_iou else _IOU_BRANCH) + (() if has_look else _SECOND_LOOK)
     state = {**own}
     for key in own:
@@ -108,7 +115,8 @@ def start_from(
         raise CheckpointError(
             f"{source}: it does not know {', '.join(map(repr, lacking[:3]))}"
             f"{', ...' if len(lacking) > 3 else ''}, and with train.freeze all-but-iou no class is "
-            "learnt; name the classes as it does, or train all: iouaware train DATA --from {source}"
+            "learnt; name the classes as it does, or train all: iouaware train DATA --from "
+            f"{source}"
         )
     try:
         detector.load_state_dict(state)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from iouaware.evaluation.localisation import correlate
 from iouaware.reporting.judging import Judged, Kind
 from iouaware.reporting.numerals import (
     alpha_text,
@@ -64,20 +63,20 @@ def plot_gain_per_iou(evaluation: dict[str, Any]) -> Markup | None:
 
 
 def plot_alpha_curve(sweep: dict[str, Any], oracle: dict[str, Any], alpha: float) -> Markup | None:
-    """Draw AP over alpha, with the localisation oracle as the ceiling."""
+    """Draw AP over alpha, with the localisation oracle as a mark."""
     curve = _over_alpha(sweep, "AP")
     if not curve:
         return None
-    ceiling = number_or_none((oracle.get("localisation") or {}).get("AP"))
-    heights = [y for _, y in curve] + ([100 * ceiling] if ceiling is not None else [])
+    known = number_or_none((oracle.get("localisation") or {}).get("AP"))
+    heights = [y for _, y in curve] + ([100 * known] if known is not None else [])
     ticks = nice_ticks(min(heights) - 1, max(heights) + 1)
     axes = Axes((0, 1), (ticks[0], ticks[-1]))
     chosen = next((point for point in curve if abs(point[0] - alpha) < 1e-6), None)
     return axes.draw(
         "AP over alpha: " + ", ".join(f"alpha {x:g} {y:.1f}" for x, y in curve),
         axes.grid(TENTHS, ticks, ("alpha (1: class score alone, 0: predicted IoU alone)", "AP, %")),
-        axes.level(100 * ceiling, "oracle", f"localisation oracle {percent(ceiling)}")
-        if ceiling is not None
+        axes.level(100 * known, "oracle", f"localisation oracle {percent(known)}")
+        if known is not None
         else "",
         axes.line(curve, "chosen"),
         axes.mark(chosen, "chosen", f"alpha {alpha_text(alpha)}: {chosen[1]:.1f}")
@@ -107,13 +106,14 @@ def plot_alpha_by_strictness(sweep: dict[str, Any]) -> Markup | None:
     )
 
 
-def plot_fit(values: FloatArray, iou: FloatArray, name: str) -> Markup | None:
+def plot_fit(values: FloatArray, iou: FloatArray, name: str, correlation: str) -> Markup | None:
     """Draw true IoU against a number of each box, with the mean of each tenth.
 
     Args:
         values: p, predicted IoU or S of each box, [D], 0..1.
         iou: true IoU, [D].
         name: of the number, for the axis.
+        correlation: of both by rank, in words.
     """
     if not len(values):
         return None
@@ -126,7 +126,6 @@ def plot_fit(values: FloatArray, iou: FloatArray, name: str) -> Markup | None:
         for n in range(10)
         if (cell == n).sum() >= 5
     ]
-    correlation = ratio(correlate(values, iou)["spearman"])
     return axes.draw(
         f"True IoU against {name}, {len(rows)} boxes; rank correlation {correlation}",
         axes.grid(TENTHS, TENTHS, (name, "true IoU")),

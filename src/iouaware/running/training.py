@@ -17,11 +17,11 @@ from iouaware.running.folder import (
     RunLog,
     Say,
     find_resumable,
-    name_of_data,
     new_run_folder,
     numbered_folder,
     read_json,
     remove_untrained,
+    stem_of_run,
     temporary_folder,
 )
 from iouaware.running.planning import Plan, plan_training
@@ -92,7 +92,7 @@ def train(
         strict=strict,
         say=said,
     )
-    _refuse_frozen_at_random(plan)
+    _refuse_kept_at_random(plan)
     if overfit is not None:
         plan = _plan_overfit(plan, overfit)
     with telling_lost_ranks():
@@ -192,12 +192,17 @@ def _is_concluded(run: Path) -> bool:
     return bool(concluded) and all(path.is_file() for path in files)
 
 
-def _refuse_frozen_at_random(plan: Plan) -> None:
-    """Raise where ``all-but-iou`` would fix a detector that has learnt nothing, or leave no rest.
+def _refuse_kept_at_random(plan: Plan) -> None:
+    """Raise where the settings would keep a part that has learnt nothing, or leave no rest.
 
     Raises:
         ConfigError: no weights to start from, or no IoU branch to train.
     """
+    if plan.start is None and plan.config.model.iou_head and plan.config.train.iou_weight == 0:
+        raise ConfigError(
+            "train.iou_weight is 0, which leaves the IoU branch as it was drawn, and there are no "
+            "weights to start from; give them with --from, or add --model.iou_head false"
+        )
     if plan.config.train.freeze != "all-but-iou":
         return
     if plan.start is None:
@@ -283,7 +288,7 @@ def _make_folder(plan: Plan, out: Path | None, dry_run: bool, overfit: bool) -> 
         if dry_run:
             folder = temporary_folder()
         elif overfit and out is None:
-            folder = numbered_folder(RUNS / "overfit", name_of_data(data))
+            folder = numbered_folder(RUNS / "overfit", stem_of_run(data))
         else:
             folder = new_run_folder(data, out)
     return _share(ranks, folder, plan.device)

@@ -59,7 +59,8 @@ def compute_look_loss(
         if not len(objects[row]):
             counted[row, -MOVED:] = 0  # nothing was there to move
     loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return (loss * counted).sum(), (targets.amax(dim=2) > GOOD).sum()
+    fitting = (targets.amax(dim=2) > GOOD) & (counted[..., 0] > 0)  # [B, n + MOVED]
+    return (loss * counted).sum(), fitting.sum()
 
 
 def move_boxes(boxes: Tensor) -> Tensor:

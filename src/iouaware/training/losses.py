@@ -67,14 +67,14 @@ def compute_losses(
         train: kinds and weights of the losses.
         model: how deltas are coded.
         normaliser: what the sums are divided by; the batch's positives, at least 1, unless given
-            (many processes share one).
+            (many processes share one, which may lie below 1).
     """
     positive = torch.stack([match.positive for match in matches])  # [B, A]
     ignored = torch.stack([match.ignored for match in matches])  # [B, A]
     image_index, anchor_index = positive.nonzero(as_tuple=True)  # [M], [M]
     matched_boxes, matched_labels = _gather_objects(boxes, labels, matches)  # [M, 4], [M]
     count = len(image_index)
-    divisor = max(1.0, float(count) if normaliser is None else normaliser)
+    divisor = max(1.0, float(count)) if normaliser is None else normaliser
 
     class_logits = outputs.class_logits.float()
     class_targets = torch.zeros_like(class_logits)  # [B, A, K]

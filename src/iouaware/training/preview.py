@@ -24,13 +24,14 @@ def write_first_batch(batch: Batch, class_names: tuple[str, ...], path: Path) ->
 
 
 def estimate_minutes(trainer: Trainer, batch: Batch) -> float:
-    """Time one training step on a batch, weights untouched, and extrapolate to the whole run.
+    """Time one training step on a batch, the network untouched, and extrapolate to the whole run.
 
     A batch of validation counts as a third of a step: it has no backward pass.
     """
     train = trainer.config.train
     if train.minutes is not None:
         return train.minutes
+    buffers = [(buffer, buffer.clone()) for buffer in trainer.detector.buffers()]
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         started = time.perf_counter()
@@ -39,6 +40,8 @@ def estimate_minutes(trainer: Trainer, batch: Batch) -> float:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - started
     trainer.optimizer.zero_grad(set_to_none=True)
+    for buffer, before in buffers:  # learnt statistics moved
+        buffer.copy_(before)
     validations = train.epochs // train.evaluate_every + 2  # with the final evaluation
     batches = trainer.batches_per_epoch * train.epochs
     batches += round(validations * len(trainer.splits.val) / trainer.batch_size / 3)

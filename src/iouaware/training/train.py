@@ -95,7 +95,8 @@ def _load_weights(
     """Load the starting weights and say which; ``start`` makes the backbone's own needless."""
     if start is not None:
         frozen = config.train.freeze == "all-but-iou"
-        return start_from(detector, start, class_names, all_classes=frozen)
+        kept = config.model.iou_head and config.train.iou_weight == 0
+        return start_from(detector, start, class_names, all_classes=frozen, iou_branch=kept)
     return load_backbone_weights(detector.backbone, config.model)
 
 
