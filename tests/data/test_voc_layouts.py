@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits
 from iouaware.errors import DatasetError
 from tests.data.layout_files import YOLO_LINE, check, picture, text, voc
@@ -33,6 +34,16 @@ def test_voc_lists_are_the_splits_and_train_excludes_val(tmp_path: Path) -> None
     assert read_split(tmp_path, "train").file_names.tolist() == [
         f"JPEGImages/{stem}.png" for stem in "abc"
     ]
+
+
+def test_voc_pictures_of_trainval_alone_are_told_beside_train(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c", "d", "e"]})
+    lines = check(tmp_path, "voc", (2, 1, None))
+    said = "2 pictures of trainval are left out, such as d.png: they are in neither train nor val"
+    assert said in lines
+    assert said in examine(tmp_path).lines
+    text(tmp_path / "ImageSets" / "Main" / "trainval.txt", "a\nb\nc\n")
+    assert len(read_splits(tmp_path).lines) == 1
 
 
 def test_voc_with_trainval_alone_is_split_and_test_kept(tmp_path: Path) -> None:
