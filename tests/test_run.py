@@ -273,8 +273,10 @@ def test_a_split_that_is_not_there_is_named(run: Run) -> None:
 
 def test_a_model_alone_does_not_know_its_data(run: Run) -> None:
     (run.path / "config.yaml").unlink()
-    with pytest.raises(ConfigError, match="--data"):
-        run.evaluate()
+    alone = run.path / "alone.safetensors"
+    run.model_path.rename(alone)
+    with pytest.raises(ConfigError, match=r"evaluate [^ ]*alone\.safetensors --data DATA"):
+        Run(alone).evaluate()
 
 
 def test_predictions_get_new_folders_and_a_failure_leaves_none(run: Run, tiny_coco: Path) -> None:
@@ -433,12 +435,23 @@ def test_a_branch_that_is_not_learnt_needs_weights(tiny_coco: Path, tiny_config:
     assert train(tiny_coco, tiny_config, workers=0, device="cpu", dry_run=True, **settings)
 
 
+def test_a_dry_run_refuses_what_training_would(tiny_coco: Path, tiny_config: Path) -> None:
+    options: dict[str, Any] = {"dry_run": True, "workers": 0, "device": "cpu"}
+    with pytest.raises(ConfigError, match="--log telegraph: no such logger; expected csv, tens"):
+        train(tiny_coco, tiny_config, log="telegraph", **options)
+    Path("full").mkdir()
+    Path("full/file").touch()
+    with pytest.raises(ConfigError, match=r"--out full: the folder exists and is not empty"):
+        train(tiny_coco, tiny_config, out="full", **options)
+    train(tiny_coco, tiny_config, out="free", **options)
+    assert not Path("free").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
         ({"model.weights": "nothing.pth"}, CheckpointError),
         ({"model.backbone": "no_such_net"}, ConfigError),
-        ({"log": "telegraph"}, ConfigError),
     ],
 )
 def test_a_failed_start_leaves_no_run(

@@ -309,7 +309,7 @@ class Run:
         if own and split in self.known:
             dataset = self.known[split]
         else:
-            dataset = read_run_split(self.path, self.config, self.info, data, split, self._say)
+            dataset = read_run_split(self._run, self.config, self.info, data, split, self._say)
         kept = self.path / f"candidates-{split}.npz" if own else None
         candidates = collect_run_candidates(
             self.model_path, dataset, kept, self._device, self._workers, self._precision

@@ -9,7 +9,7 @@ import pytest
 
 import iouaware
 from iouaware import cli
-from iouaware.errors import DatasetError
+from iouaware.errors import ConfigError, DatasetError
 from tests.data.layout_files import coco, text, yolo_picture
 
 Captured = pytest.CaptureFixture[str]
@@ -98,3 +98,14 @@ def test_pictures_elsewhere_are_found_by_name(tmp_path: Path) -> None:
     assert not iouaware.check(path, images=tmp_path / "mine").of_kind("missing-picture")
     with pytest.raises(DatasetError, match="--images"):
         iouaware.check(path, images=tmp_path / "nowhere")
+
+
+def test_an_unknown_way_to_decode_is_a_wrong_call(tiny_coco: Path) -> None:
+    with pytest.raises(ValueError, match="decode is 'non', expected one of auto, all, none"):
+        iouaware.check(tiny_coco, decode="non")  # type: ignore[arg-type]
+
+
+def test_a_copy_has_no_numbered_folder(tiny_coco: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(ConfigError, match=r"--fix .* give another --fix$"):
+        iouaware.check(tiny_coco, fix=tmp_path)

@@ -34,7 +34,7 @@ def read_run_split(
     """Read the pictures to judge a run on, with the classes of its model.
 
     Args:
-        run: the run folder.
+        run: the run folder, or the model file in it.
         config: of the run; ``data.path`` is used where ``data`` is None.
         info: of the model.
         data: another data set.
@@ -48,7 +48,8 @@ def read_run_split(
     path = data or config.data.path
     if path is None:
         raise ConfigError(
-            f"{run}: the run does not name its data; name it: iouaware evaluate {run} --data DATA"
+            f"{run}: the run does not name its data; name it: iouaware evaluate {run} --data DATA; "
+            "sweep and export take --data too"
         )
     own = data is None
     dataset = read_split(
@@ -58,7 +59,7 @@ def read_run_split(
         empty=Path(config.data.empty) if own and config.data.empty else None,
     )
     if own:
-        _compare_with_training(run, dataset, split, say)
+        _compare_with_training(run if run.is_dir() else run.parent, dataset, split, say)
     return map_classes(dataset, info.class_names, info.category_ids)
 
 

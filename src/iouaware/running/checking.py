@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 from iouaware.checking.check import check_data
 from iouaware.checking.findings import CheckReport
@@ -55,8 +56,11 @@ def check(
         DatasetError: no data set there, or the copy cannot be written.
         CheckpointError: ``with_`` is no model.
         ConfigError: ``fix`` is not new, or lies in the data set; ``sheet`` is no picture's name.
+        ValueError: no such ``decode``.
     """
     log, place = RunLog(say), Path(data)
+    if decode not in get_args(Decode):
+        raise ValueError(f"decode is {decode!r}, expected one of {', '.join(get_args(Decode))}")
     if sheet is not None:
         refuse_other_suffix(Path(sheet))
     model = None if with_ is None else find_model(with_)

@@ -61,15 +61,25 @@ def claim_folder(out: Path, flag: str = "--out") -> Path:
     Raises:
         ConfigError: it exists and is not empty, or is a file.
     """
+    refuse_taken(out, flag)
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def refuse_taken(out: Path, flag: str = "--out") -> None:
+    """See that a folder is new or empty, as ``claim_folder`` does, and make nothing.
+
+    Raises:
+        ConfigError: it exists and is not empty, or is a file.
+    """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{flag} {out}: found a file, expected a folder; give another {flag}")
     if out.is_dir() and any(out.iterdir()):
+        numbered = ", or leave it out for a numbered folder" if flag == "--out" else ""
         raise ConfigError(
             f"{flag} {out}: the folder exists and is not empty, expected a new one; nothing is "
-            f"written over: give another {flag}, or leave it out for a numbered folder"
+            f"written over: give another {flag}{numbered}"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    return out
 
 
 def numbered_folder(parent: Path, stem: str) -> Path:

@@ -20,6 +20,7 @@ from iouaware.running.folder import (
     new_run_folder,
     numbered_folder,
     read_json,
+    refuse_taken,
     remove_untrained,
     stem_of_run,
     temporary_folder,
@@ -73,6 +74,7 @@ def train(
     Raises:
         IoUAwareError: data, settings or weights that cannot be used; nothing is left behind.
     """
+    from iouaware.training.logs import refuse_unknown_loggers
     from iouaware.training.ranks import telling_lost_ranks
 
     said = RunLog(say if is_first() else lambda line: None)
@@ -93,6 +95,7 @@ def train(
         say=said,
     )
     _refuse_kept_at_random(plan)
+    refuse_unknown_loggers(loggers)
     if overfit is not None:
         plan = _plan_overfit(plan, overfit)
     with telling_lost_ranks():
@@ -134,7 +137,7 @@ def _train_into(
 
     if is_first():
         said.open(run)
-        said(f"writes to: {run}")
+        said(f"writes to: {run}" + (" (a dry run)" if dry_run else ""))
         write_what_is_known(run, plan, resume, overfit)
     with adding_seconds(run):
         steps = train_detector(
@@ -286,6 +289,8 @@ def _make_folder(plan: Plan, out: Path | None, dry_run: bool, overfit: bool) -> 
     if ranks.is_first:
         data = Path(str(plan.places["path"]))
         if dry_run:
+            if out is not None:
+                refuse_taken(out)
             folder = temporary_folder()
         elif overfit and out is None:
             folder = numbered_folder(RUNS / "overfit", stem_of_run(data))

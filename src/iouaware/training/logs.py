@@ -140,6 +140,24 @@ class WandbLogger:
         self._run.finish()
 
 
+LOGGERS: dict[str, Any] = {
+    "tensorboard": TensorBoardLogger,
+    "mlflow": MlflowLogger,
+    "wandb": WandbLogger,
+}
+
+
+def refuse_unknown_loggers(names: Sequence[str]) -> None:
+    """See that there are loggers of these names.
+
+    Raises:
+        ConfigError: there are not.
+    """
+    for name in names:
+        if name != "csv" and name not in LOGGERS:
+            raise ConfigError(f"--log {name}: no such logger; expected csv, {', '.join(LOGGERS)}")
+
+
 def build_loggers(names: Sequence[str], run: Path, last: int | None = None) -> list[Logger]:
     """Build the loggers asked for besides the CSV.
 
@@ -151,19 +169,13 @@ def build_loggers(names: Sequence[str], run: Path, last: int | None = None) -> l
     Raises:
         ConfigError: an unknown name, or a package that is not installed.
     """
-    kinds: dict[str, Any] = {
-        "tensorboard": TensorBoardLogger,
-        "mlflow": MlflowLogger,
-        "wandb": WandbLogger,
-    }
+    refuse_unknown_loggers(names)
     loggers: list[Logger] = []
     for name in names:
         if name == "csv":
             continue
-        if name not in kinds:
-            raise ConfigError(f"--log {name}: no such logger; expected csv, {', '.join(kinds)}")
         try:
-            loggers.append(kinds[name](run, last))
+            loggers.append(LOGGERS[name](run, last))
         except ImportError as error:
             raise ConfigError(
                 f"--log {name}: the package is not installed ({error}); pip install {name}"
