@@ -155,3 +155,20 @@ def test_voc_a_picture_without_xml_belongs_to_the_innermost_folder(tmp_path: Pat
     voc(tmp_path / "Annotations" / "train" / "0.xml")
     voc(tmp_path / "Annotations" / "val" / "2.xml")
     check(tmp_path, "voc", (2, 2, None))
+
+
+@pytest.mark.parametrize("layout", ["lists", "a folder", "a folder a split", "beside"])
+def test_voc_annotations_may_end_in_capitals(tmp_path: Path, layout: str) -> None:
+    if layout == "lists":
+        voc_year(tmp_path, {"train": ["0", "1", "2"], "val": ["3", "4"]})
+        main = tmp_path / "ImageSets" / "Main"
+        (main / "val.txt").rename(main / "val.TXT")
+    for n in range(5) if layout != "lists" else ():
+        split = "." if layout != "a folder a split" else "train" if n < 3 else "val"
+        picture(tmp_path / ("." if layout == "beside" else "JPEGImages") / split / f"{n}.png")
+        voc(tmp_path / ("." if layout == "beside" else "Annotations") / split / f"{n}.xml")
+    for path in sorted(tmp_path.rglob("[0-3].xml")):  # one stays as it is
+        path.rename(path.with_suffix(".XML"))
+    undivided = layout in ("a folder", "beside")
+    lines = check(tmp_path, "voc", (4, 1, None) if undivided else (3, 2, None))
+    assert "empty" not in lines[0]

@@ -158,3 +158,56 @@ def test_yolo_names_without_any_label_file(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.png")
     with pytest.raises(DatasetError, match=r"classes\.txt: it names classes, but none of the pic"):
         read_splits(tmp_path)
+
+
+def in_capitals(folder: Path, suffix: str) -> None:
+    for path in sorted(folder.rglob(f"*{suffix}")):
+        path.rename(path.with_suffix(suffix.upper()))
+
+
+def test_yolo_label_files_may_end_in_capitals(tmp_path: Path) -> None:
+    for split, count in (("train", 3), ("val", 2)):
+        for n in range(count):
+            yolo_picture(tmp_path / "images" / split / f"{n}.png")
+    yaml = text(tmp_path / "data.YAML", "names: [cat]\ntrain: images/train\nval: images/val\n")
+    in_capitals(tmp_path / "labels", ".txt")
+    yolo_picture(tmp_path / "images" / "train" / "small.png")
+    lines = check(tmp_path, "yolo", (4, 2, None))
+    assert "train 4 pictures, 4 boxes; val 2 pictures, 2 boxes" in lines[0]  # none is empty
+    check(yaml, "yolo", (4, 2, None))
+    text(tmp_path / "labels" / "train" / "b.TXT", YOLO_LINE)
+    with pytest.raises(DatasetError, match=r"labels/train/b\.TXT: no picture b\.\*"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_yolo_lists_lead_to_label_files_in_capitals(tmp_path: Path, elsewhere: bool) -> None:
+    export = tmp_path / "export"
+    for n in range(5):
+        yolo_picture(export / "obj_train_data" / f"{n}.png")
+    text(export / "obj.names", "cat\n")
+    text(export / "train.txt", "\n".join(f"data/obj_train_data/{n}.png" for n in range(5)))
+    in_capitals(export / "obj_train_data", ".txt")
+    if elsewhere:
+        for n in range(5):
+            (export / "obj_train_data" / f"{n}.png").rename(tmp_path / f"{n}.png")
+    lines = check(export, "yolo", (4, 1, None), images=tmp_path if elsewhere else None)
+    assert "train 4 pictures, 4 boxes; val 1 pictures, 1 boxes" in lines[0]
+
+
+@pytest.mark.parametrize("names", ["data.yaml", "classes.txt"])
+def test_yolo_images_and_labels_may_begin_with_a_capital(tmp_path: Path, names: str) -> None:
+    for split, count in (("train", 3), ("val", 2)):
+        for n in range(count):
+            labels = tmp_path / "Labels" / split / f"{n}.txt"
+            yolo_picture(tmp_path / "Images" / split / f"{n}.png", labels)
+    yaml = "names: [cat]\ntrain: Images/train\nval: Images/val\n"
+    text(tmp_path / names, yaml if names == "data.yaml" else "cat\n")
+    lines = check(tmp_path, "yolo", (3, 2, None))
+    assert "train 3 pictures, 3 boxes; val 2 pictures, 2 boxes" in lines[0]
+    (tmp_path / "Labels" / "train" / "0.txt").rename(tmp_path / "Labels" / "train" / "a.txt")
+    with pytest.raises(DatasetError, match=r"Labels/train/a\.txt: no picture a\.\*"):
+        read_splits(tmp_path)
+    (tmp_path / names).unlink()
+    with pytest.raises(DatasetError, match=r"has Labels/ but neither data\.yaml nor classes\.txt"):
+        read_splits(tmp_path)

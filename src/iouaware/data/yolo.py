@@ -8,6 +8,7 @@ from pathlib import Path
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
 from iouaware.data.examination import Examination, noting
+from iouaware.data.files import read_lines
 from iouaware.data.mending import POLYGON, WRONG_FORM, Mended
 from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import read_shown_sizes
@@ -55,7 +56,7 @@ def read_yolo(
         boxes, labels, places = [], [], []
         lines = None
         with noting(examination, "unreadable-file", path, text or ""):
-            lines = [] if text is None else _read_lines(text)
+            lines = [] if text is None else read_lines(text)
         if size is None or lines is None:
             continue
         width, height = size
@@ -82,13 +83,6 @@ def _label(id_: int, label_of_id: dict[int, int], classes: ClassList, place: str
     if id_ not in label_of_id:
         raise DatasetError(f"{place}: unknown class {id_}, {_expected(classes, id_)}")
     return label_of_id[id_]
-
-
-def _read_lines(text: Path) -> list[str]:
-    try:
-        return text.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{text}: cannot be read as text ({error})") from error
 
 
 def _read_values(fields: list[str], where: str, keypoints: int) -> tuple[int, list[float]]:
