@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits
 from iouaware.errors import DatasetError
 from tests.data.layout_files import YOLO_LINE, check, picture, text, yolo_picture
@@ -211,3 +212,23 @@ def test_yolo_images_and_labels_may_begin_with_a_capital(tmp_path: Path, names: 
     (tmp_path / names).unlink()
     with pytest.raises(DatasetError, match=r"has Labels/ but neither data\.yaml nor classes\.txt"):
         read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_yolo_two_pictures_never_share_a_label_file(tmp_path: Path, listed: bool) -> None:
+    for n in range(5):
+        yolo_picture(tmp_path / "images" / f"{n}.jpg")
+    picture(tmp_path / "images" / "0.png")
+    text(tmp_path / "classes.txt", "cat\n")
+    if listed:
+        names = [*(f"images/{n}.jpg" for n in range(5)), "images/0.png", "images/1.jpg"]
+        text(tmp_path / "train.txt", "\n".join(names))
+    words = r"labels/0\.txt: it is the label file of 2 pictures, such as .*0\.jpg and 0\.png; exp"
+    with pytest.raises(DatasetError, match=words):
+        read_splits(tmp_path)
+    examined = examine(tmp_path)
+    assert [problem.kind for problem in examined.layout.problems] == ["double-annotation"]
+    assert len(set(examined.parts["all"].dataset.file_names.tolist())) == 4  # neither of the two
+    text(tmp_path / "labels" / "0.png.txt", "")
+    dataset = read_split(tmp_path, "all")
+    assert [dataset.file_name(int(row)) for row in dataset.empty_images()] == ["images/0.png"]

@@ -46,12 +46,12 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
     """Pair the pictures of a folder or of a list with their text files.
 
     Raises:
-        DatasetError: a picture is missing, or a text file with boxes has none.
+        DatasetError: a picture is missing, or a text file with boxes has none or has two.
     """
     if place.is_dir():
         pairs = _with_label_files(list_pictures(place))
         _refuse_orphans(place, pairs, examination)
-        return pairs
+        return _without_shared(pairs, examination)
     found = []
     for number, line in enumerate(read_lines(place), 1):
         name, where = line.strip(), f"{place} line {number}"
@@ -66,13 +66,14 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
                     "are with --images DIR"
                 )
     own = compress(found, keep_one_name_a_picture(found, examination))
-    return _with_label_files(picture for _, picture, _ in own)
+    return _without_shared(_with_label_files(picture for _, picture, _ in own), examination)
 
 
 def _with_label_files(pictures: Iterable[Path]) -> Pairs:
     """Pair pictures with their text files, None where there is none.
 
-    They lie in ``labels`` where the picture's path says ``images``, or beside the picture.
+    They lie in ``labels`` where the picture's path says ``images``, or beside the picture. Where
+    a.jpg has a.txt, that of a.png is a.png.txt: so predictions are written.
     """
     texts = Namesakes(".txt")
     places: dict[Path, tuple[Path, Path]] = {}
@@ -81,8 +82,27 @@ def _with_label_files(pictures: Iterable[Path]) -> Pairs:
         folder = picture.parent
         if folder not in places:
             places[folder] = labels_folder(folder), folder
-        pairs.append((picture, _find_text(texts, places[folder], picture.stem)))
+        whole = _find_text(texts, places[folder], picture.name)
+        pairs.append((picture, whole or _find_text(texts, places[folder], picture.stem)))
     return pairs
+
+
+def _without_shared(pairs: Pairs, examination: Examination | None) -> Pairs:
+    """Refuse text files of several pictures; no one knows whose the boxes are."""
+    owners: dict[Path, set[Path]] = {}
+    for picture, text in pairs:
+        if text is not None:
+            owners.setdefault(text, set()).add(picture)
+    for text, pictures in owners.items():
+        if len(pictures) > 1:
+            first, second, *_ = sorted(pictures)
+            with noting(examination, "double-annotation", second, text):
+                raise DatasetError(
+                    f"{text}: it is the label file of {len(pictures)} pictures, such as {first} "
+                    f"and {second.name}; expected one: take the other out, or call its labels "
+                    f"{second.name}.txt"
+                )
+    return [(picture, text) for picture, text in pairs if text is None or len(owners[text]) == 1]
 
 
 def _find_text(texts: Namesakes, places: Iterable[Path], stem: str) -> Path | None:
