@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits
 from iouaware.errors import DatasetError
 from tests.data.layout_files import YOLO_LINE, check, picture, text, voc
@@ -172,3 +174,33 @@ def test_voc_annotations_may_end_in_capitals(tmp_path: Path, layout: str) -> Non
     undivided = layout in ("a folder", "beside")
     lines = check(tmp_path, "voc", (4, 1, None) if undivided else (3, 2, None))
     assert "empty" not in lines[0]
+
+
+def test_cvats_own_form_is_told_and_no_missing_picture(tmp_path: Path) -> None:
+    cvat = text(tmp_path / "annotations.xml", "<annotations><version>1.1</version></annotations>")
+    picture(tmp_path / "images" / "a.png")
+    words = r"annotations\.xml: found <annotations>, which is CVAT for images; .*: export as COCO"
+    for data in (tmp_path, cvat):
+        with pytest.raises(DatasetError, match=words):
+            read_splits(data)
+    problems = examine(tmp_path).layout.problems
+    assert [(one.kind, one.place) for one in problems] == [("unreadable-file", str(cvat))]
+    one = voc(tmp_path / "a.xml", "a.png")
+    with pytest.raises(DatasetError, match=r"a\.xml: it annotates one picture; expected the fold"):
+        read_splits(one)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_xml_file_that_cannot_be_read_is_no_missing_picture(
+    tmp_path: Path, listed: bool
+) -> None:
+    voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"]})
+    if not listed:
+        shutil.rmtree(tmp_path / "ImageSets")
+    broken = text(tmp_path / "Annotations" / "b.xml", "<annotation>")
+    (tmp_path / "JPEGImages" / "b.png").rename(tmp_path / "JPEGImages" / "other.png")
+    examined = examine(tmp_path)
+    problems = examined.layout.problems
+    assert [(one.kind, one.place) for one in problems] == [("unreadable-file", str(broken))]
+    with pytest.raises(DatasetError, match=r"b\.xml: not valid XML"):
+        read_splits(tmp_path)

@@ -34,9 +34,13 @@ def find_voc(
         Its parts, or None where this is no VOC data set.
 
     Raises:
-        DatasetError: an XML file or a list names a picture that cannot be found.
+        DatasetError: an XML file or a list names a picture that cannot be found, or the data are
+            one XML file.
     """
     if data.is_file():
+        if data.suffix.lower() in _XML:
+            read_voc_xml(data)  # tells CVAT's own form, and what is broken
+            raise DatasetError(f"{data}: it annotates one picture; expected the folder of them all")
         return None
     years = _find_years(data)
     pairs: dict[str, _Pairs] = {}
@@ -109,8 +113,13 @@ def _read_year(
         for number, stem in _read_list(path):
             where = f"{path} line {number}"
             with noting(examination, "missing-picture", stem, where):
-                found.append(_pair_listed(stem, year.annotations, xmls, finder, where))
-                named.append((stem, found[-1][0], where))
+                listed = year.annotations / stem
+                xml = xmls.find(listed.parent, listed.name)
+                xml = xml or xmls.find(year.annotations, listed.name)
+                picture = _find_listed(stem, xml, finder, where, examination)
+                if picture is not None:
+                    found.append((picture, xml))
+                    named.append((stem, picture, where))
         pairs[split] = list(compress(found, keep_one_name_a_picture(named, examination)))
     return pairs
 
@@ -150,32 +159,46 @@ def _read_list(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-def _pair_listed(
-    stem: str, annotations: Path, xmls: Namesakes, finder: PictureFinder, where: str
-) -> tuple[Path, Path | None]:
-    listed = annotations / stem
-    xml = xmls.find(listed.parent, listed.name) or xmls.find(annotations, listed.name)
+def _find_listed(
+    stem: str,
+    xml: Path | None,
+    finder: PictureFinder,
+    where: str,
+    examination: Examination | None,
+) -> Path | None:
     if xml is not None:
-        return _find_picture(xml, finder), xml
+        return _find_picture(xml, finder, examination)
     picture = finder.find_stem(Path(stem), where)
     if picture is None:
         raise DatasetError(
             f"{where}: neither a picture nor an XML file called {stem!r}; expected both, or a "
             "picture alone where it is empty"
         )
-    return picture, None
+    return picture
 
 
-def _find_picture(xml: Path, finder: PictureFinder) -> Path:
-    """Find a picture by the name of its XML file, else by the name inside it."""
+def _find_picture(xml: Path, finder: PictureFinder, examination: Examination | None) -> Path | None:
+    """Find a picture by the name of its XML file, else by the name inside it.
+
+    Returns:
+        The picture, or None where the name inside is needed and an examination noted that the
+        file cannot be read.
+    """
+    several = None
     try:
         picture = finder.find_stem(xml.with_suffix(""), str(xml))
-    except DatasetError:  # several, such as a JPEG and a PNG: the name inside may tell
-        named = read_voc_xml(xml).file_name
-        if not named:
-            raise
-        return finder.find(named, str(xml))
-    return picture or finder.find(read_voc_xml(xml).file_name or f"{xml.stem}.*", str(xml))
+        if picture is not None:
+            return picture
+    except DatasetError as error:  # such as a JPEG and a PNG: the name inside may tell
+        several = error
+    annotation = None
+    with noting(examination, "unreadable-file", xml.stem, xml):
+        annotation = read_voc_xml(xml)
+    if annotation is None:
+        return None
+    if several is not None and not annotation.file_name:
+        raise several
+    return finder.find(annotation.file_name or f"{xml.stem}.*", str(xml))
 
 
 def _pair_places(
@@ -208,7 +231,9 @@ def _pair_all(place: _Place, examination: Examination | None) -> dict[Path, Path
     pairs: dict[Path, Path | None] = {}
     for xml in list_files(place.annotations, _XML):
         with noting(examination, "missing-picture", xml.stem, xml):
-            picture = _find_picture(xml, place.finder)
+            picture = _find_picture(xml, place.finder, examination)
+            if picture is None:
+                continue
             with noting(examination, "double-annotation", picture, xml):
                 if picture in pairs:
                     raise DatasetError(
