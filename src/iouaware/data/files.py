@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from iouaware.errors import DatasetError
 
 
-def walk_files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
+def walk_files(
+    folder: Path, suffixes: Collection[str], most_folders: int | None = None
+) -> Iterator[str]:
     """Yield the paths of files below a folder; hidden files and folders are passed over.
 
     Args:
         folder: where to look; nothing is found where there is none.
         suffixes: lower case, with the dot.
+        most_folders: how many folders are seen; all by default.
     """
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in islice(os.walk(folder), most_folders):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (f"{place}/{name}" for name in files if _counts(name, suffixes))
 

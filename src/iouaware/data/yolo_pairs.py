@@ -49,7 +49,7 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
         DatasetError: a picture is missing, or a text file with boxes has none or has two.
     """
     if place.is_dir():
-        pairs = _with_label_files(list_pictures(place))
+        pairs = pair_with_texts(list_pictures(place))
         _refuse_orphans(place, pairs, examination)
         return _without_shared(pairs, examination)
     found = []
@@ -66,10 +66,10 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
                     "are with --images DIR"
                 )
     own = compress(found, keep_one_name_a_picture(found, examination))
-    return _without_shared(_with_label_files(picture for _, picture, _ in own), examination)
+    return _without_shared(pair_with_texts(picture for _, picture, _ in own), examination)
 
 
-def _with_label_files(pictures: Iterable[Path]) -> Pairs:
+def pair_with_texts(pictures: Iterable[Path]) -> Pairs:
     """Pair pictures with their text files, None where there is none.
 
     They lie in ``labels`` where the picture's path says ``images``, or beside the picture. Where
