@@ -130,7 +130,11 @@ def test_yolo_key_points_are_no_polygon(tmp_path: Path, shape: str, line: str) -
     lines = check(tmp_path, "yolo", (3, 2, None))
     assert len(lines) == 1  # nothing mended
     yolo_picture(tmp_path / "images" / "val" / "0.png", line=YOLO_LINE.strip() + " .2 .3\n")
-    with pytest.raises(DatasetError, match=r"0\.txt line 1: found 7 values, expected 11 .* or 5"):
+    with pytest.raises(DatasetError, match=r"0\.txt line 1: found 7 values, expected 11 .* or 5$"):
+        read_splits(tmp_path)
+    yolo_picture(tmp_path / "images" / "val" / "0.png", line=YOLO_LINE.strip() + line + " .9\n")
+    words = r"found 12 values, expected 11 .* or 5; is the last one a confidence\? take it out"
+    with pytest.raises(DatasetError, match=words):
         read_splits(tmp_path)
 
 

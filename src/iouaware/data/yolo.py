@@ -91,19 +91,27 @@ def _read_values(fields: list[str], where: str, keypoints: int) -> tuple[int, li
     if not numbers[0].is_integer():
         raise DatasetError(f"{where}: the class is {fields[0][:200]}, expected a whole number")
     values = numbers[1:]
-    if keypoints:
-        if len(values) not in (4, 4 + keypoints):
-            raise DatasetError(
-                f"{where}: found {len(fields)} values, expected {5 + keypoints} (class "
-                f"{' '.join(_FIELDS)}, and {keypoints} for the key points of kpt_shape), or 5"
+    if not _has_form(values, keypoints):
+        if keypoints:
+            expected = (
+                f"{5 + keypoints} (class {' '.join(_FIELDS)}, and {keypoints} for the key points "
+                "of kpt_shape), or 5"
             )
-        return int(numbers[0]), values[:4]
-    if len(values) != 4 and not _is_polygon(values):
+        else:
+            expected = f"5 (class {' '.join(_FIELDS)}), or a class and the points of a polygon"
+        hint = "; is the last one a confidence? take it out"
         raise DatasetError(
-            f"{where}: found {len(fields)} values, expected 5 (class {' '.join(_FIELDS)}), or a "
-            "class and the points of a polygon"
+            f"{where}: found {len(fields)} values, expected {expected}"
+            f"{hint if _has_form(values[:-1], keypoints) else ''}"
         )
-    return int(numbers[0]), values
+    return int(numbers[0]), values[:4] if keypoints else values
+
+
+def _has_form(values: list[float], keypoints: int) -> bool:
+    """Tell whether so many values, without the class, are a box, with key points or a polygon."""
+    if keypoints:
+        return len(values) in (4, 4 + keypoints)
+    return len(values) == 4 or _is_polygon(values)
 
 
 def _is_polygon(values: list[float]) -> bool:
@@ -128,7 +136,8 @@ def _to_corners(values: list[float], where: str, mended: Mended, file: str) -> _
 def _read_number(text: str, where: str) -> float:
     value = parse_number(text)
     if value is None:
-        raise DatasetError(f"{where}: {shown(text)} is no number")
+        hint = "; found commas, expected spaces between numbers and points inside them"
+        raise DatasetError(f"{where}: {shown(text)} is no number{hint if ',' in text else ''}")
     return value
 
 
