@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iouaware.data.files import Namesakes, list_files, list_files_in
+from iouaware.data.files import Namesakes, first_folder, list_files, list_files_in, spellings
 from tests.data.layout_files import text
 
 
@@ -17,6 +17,16 @@ def test_suffixes_are_compared_without_case_and_hidden_files_passed_over(tmp_pat
     assert list_files(tmp_path, (".txt",)) == [*right_in, tmp_path / "below" / "e.Txt"]
     assert list_files_in(tmp_path / "gone", (".txt",)) == []
     assert list_files(tmp_path / "gone", (".txt",)) == []
+    assert list_files_in(tmp_path / ("a" * 300), (".txt",)) == []  # no file can be called so
+
+
+def test_the_first_folder_that_is_there(tmp_path: Path) -> None:
+    assert spellings("labels") == ("labels", "Labels", "LABELS")
+    candidates = [tmp_path / ("a" * 300), *(tmp_path / name for name in spellings("labels"))]
+    assert first_folder(candidates) == candidates[0]
+    text(tmp_path / "labels", "no folder")
+    (tmp_path / "LABELS").mkdir()
+    assert first_folder(candidates) == tmp_path / "LABELS"
 
 
 def test_namesakes_are_found_by_folder_and_name(tmp_path: Path) -> None:

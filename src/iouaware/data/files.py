@@ -33,7 +33,7 @@ def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 def list_files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """List the files that lie right in a folder, sorted; hidden ones are passed over."""
-    if not folder.is_dir():
+    if not _is_folder(folder):
         return []
     with os.scandir(folder) as entries:
         names = [one.name for one in entries if _counts(one.name, suffixes) and one.is_file()]
@@ -63,7 +63,7 @@ def spellings(name: str) -> tuple[str, str, str]:
 
 def first_folder(candidates: Sequence[Path]) -> Path:
     """Return the first that is a folder, or the first of all where none is."""
-    return next((folder for folder in candidates if folder.is_dir()), candidates[0])
+    return next((folder for folder in candidates if _is_folder(folder)), candidates[0])
 
 
 def read_lines(path: Path) -> list[str]:
@@ -81,3 +81,7 @@ def read_lines(path: Path) -> list[str]:
 def _counts(name: str, suffixes: Collection[str]) -> bool:
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  many times as quick as Path
     return suffix in suffixes and not name.startswith(".")
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112  a name that no file can have is none either
