@@ -6,6 +6,7 @@ Command: ``python examples/crop_tight_boxes.py RUN OUT PICTURE... [--min-iou 0.8
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from PIL import Image
@@ -26,13 +27,15 @@ def main(arguments: list[str] | None = None) -> None:
     detector = iouaware.load(args.run)
     args.out.mkdir(parents=True, exist_ok=True)
     kept = doubtful = 0
-    for path in args.pictures:
+    for picture_number, path in enumerate(args.pictures, start=1):
         found = detector.predict(path)
         tight = found.where(min_iou=args.min_iou)
         picture = Image.fromarray(read_image(path))  # turned by its EXIF tag, as the boxes are
         for number, (box, name) in enumerate(zip(tight.boxes, tight.names, strict=True)):
             crop = picture.crop([round(float(corner)) for corner in box])
-            crop.save(args.out / f"{path.stem}-{number}-{name}.png")
+            plain = re.sub(r"[^\w-]+", "_", name)  # a class may be called "w/ helmet"
+            # pictures of several folders may have one name
+            crop.save(args.out / f"{picture_number}-{path.stem}-{number}-{plain}.png")
         kept += len(tight)
         doubtful += len(found) - len(tight)
     print(f"{kept} crops in {args.out}; {doubtful} boxes fit less well than {args.min_iou}")

@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "iouaware"
 FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = [  # a module imports from its own layer and from those before it
-    {"errors", "parsing", "config", "recipes", "durable"},
+    {"errors", "parsing", "config", "recipes", "durable", "places"},
     {"structures", "images", "boxes", "anchors"},
     {"data", "model"},  # neither knows the other: checked apart
     {"checkpoint", "inference"},

@@ -42,9 +42,13 @@ def test_turn_the_knob(run: Path, picture: Path, capsys: pytest.CaptureFixture[s
 def test_crop_tight_boxes(
     run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    example("crop_tight_boxes")([str(run), str(tmp_path / "crops"), str(picture)])
-    assert "crops in" in capsys.readouterr().out
-    assert (tmp_path / "crops").is_dir()
+    twin = tmp_path / "other" / picture.name
+    twin.parent.mkdir()
+    twin.write_bytes(picture.read_bytes())
+    pictures = [str(picture), str(twin)]
+    example("crop_tight_boxes")([str(run), str(tmp_path / "crops"), *pictures, "--min-iou", "0"])
+    said = int(capsys.readouterr().out.split(" crops in")[0])
+    assert len(list((tmp_path / "crops").iterdir())) == said
 
 
 def test_every_example_is_tested() -> None:

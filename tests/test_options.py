@@ -58,6 +58,7 @@ def test_values_are_typed(
     ("given", "line"),
     [
         (["--train.lrr", "1"], "--train.lrr: unknown option; did you mean --train.lr?"),
+        (["--lr", "0.1"], "--lr: unknown option; did you mean --train.lr?"),
         (["--epoch", "1"], "--epoch: unknown option; did you mean --epochs?"),  # no abbreviations
         (["--fpn_channels", "9"], "--fpn_channels: unknown option; did you mean --model.fpn_"),
         (["--zzz"], "--zzz: unknown option; see iouaware train --help"),

@@ -18,7 +18,13 @@ import iouaware
 from iouaware.checkpoint import read_model_info, write_model_info, write_weights
 from iouaware.config import known_keys, read_config
 from iouaware.data.layouts import read_split
-from iouaware.errors import CheckpointError, ConfigError, DatasetError, TrainingError
+from iouaware.errors import (
+    CheckpointError,
+    ConfigError,
+    DatasetError,
+    TrainingError,
+    UnreadableError,
+)
 from iouaware.inference.scoring import FORMULA
 from iouaware.model.weight_files import read_state_dict
 from iouaware.run import Run
@@ -57,6 +63,9 @@ def test_p47_a_run_folder_tells_all_about_itself(finished_run: Path, tiny_coco: 
     split = read(finished_run / "split.json")
     assert (len(split["train"]), len(split["val"]), split["test"]) == (11, 5, [])
     assert split["made"] is False
+    assert split["bytes"]["val"] == {
+        name: (tiny_coco / name).stat().st_size for name in split["val"]
+    }
     text = (finished_run / "config.yaml").read_text("utf-8")
     assert FORMULA in text  # p53
     assert yaml.safe_load(text)["data"]["path"] == str(tiny_coco)
@@ -274,9 +283,16 @@ def test_predictions_get_new_folders_and_a_failure_leaves_none(run: Run, tiny_co
     assert (first.parent.name, second.parent.name) == ("predict-1", "predict-2")  # p47
     broken = run.path / "broken.jpg"
     broken.write_bytes(picture.read_bytes()[:300])
-    with pytest.raises(DatasetError, match=r"broken\.jpg"):
-        run.predict([picture, broken])
+    with pytest.raises(DatasetError, match=r"^[^ ]*broken\.jpg: this picture cannot be read"):
+        run.predict([broken])
     assert not (run.path / "predict-3").exists()
+    with pytest.raises(UnreadableError) as error:
+        run.predict([broken, picture])
+    assert error.value.written == run.path / "predict-3" / "predictions.json"
+    assert [entry["file"] for entry in read(error.value.written)["images"]] == [str(picture)]
+    assert str(error.value).startswith(
+        f"1 of 2 files cannot be read, the others are in {error.value.written}; the first: {broken}"
+    )
 
 
 def test_resuming_a_finished_run_judges_it_anew(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         IoUAwareError,
         ParityError,
         TrainingError,
+        UnreadableError,
     )
     from iouaware.inference.detections import Detections
     from iouaware.inference.predictor import Predictor, load
@@ -53,6 +54,7 @@ _HOMES = {
     "Predictor": "inference.predictor",
     "Run": "run",
     "TrainingError": "errors",
+    "UnreadableError": "errors",
     "check": "running.checking",
     "fuse_scores": "inference.scoring",
     "load": "inference.predictor",
@@ -75,6 +77,7 @@ __all__ = [
     "Predictor",
     "Run",
     "TrainingError",
+    "UnreadableError",
     "check",
     "fuse_scores",
     "load",

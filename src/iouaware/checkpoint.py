@@ -24,7 +24,6 @@ from iouaware.model.detector import Detector
 from iouaware.model.weight_files import (
     HEADER_FORMAT,
     HEADER_KEY,
-    MODEL_FILE,
     find_model_file,
     read_model_info,
     read_state_dict,
@@ -32,7 +31,6 @@ from iouaware.model.weight_files import (
 from iouaware.structures import ModelInfo
 
 __all__ = [
-    "MODEL_FILE",
     "describe_model",
     "is_whole_model",
     "read_model",

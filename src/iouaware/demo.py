@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from iouaware.data.synthetic import synthesize
+from iouaware.reporting.numerals import percent
 from iouaware.run import Run
 from iouaware.running.folder import RUNS, RunLog, Say, read_json
-from iouaware.running.summary import alpha_line, percent
+from iouaware.running.summary import alpha_line
 from iouaware.running.training import train
 
 IMAGE_SIZE = 256

@@ -3,6 +3,7 @@
     IoUAwareError
     ├── ConfigError      a setting that is unknown, out of range or does not fit the others
     ├── DatasetError     pictures or annotations that cannot be used
+    │   └── UnreadableError  some of the pictures to predict on; the others are answered
     ├── CheckpointError  weights or run folders that cannot be used
     ├── TrainingError    training that cannot go on (a signal, a full disk)
     │   └── DivergedError  its loss is no number any more
@@ -29,6 +30,20 @@ class ConfigError(IoUAwareError):
 
 class DatasetError(IoUAwareError):
     """Pictures or annotations cannot be used; the message names file and annotation."""
+
+
+class UnreadableError(DatasetError):
+    """Some of the files to predict on cannot be read; the others are answered all the same.
+
+    Attributes:
+        written: the ``predictions.json`` with the others.
+        failed: what is wrong with each file that is left out, one line each.
+    """
+
+    def __init__(self, message: str, written: Path, failed: list[str]) -> None:
+        """Keep what a program needs to go on."""
+        super().__init__(message)
+        self.written, self.failed = written, failed
 
 
 class CheckpointError(IoUAwareError):

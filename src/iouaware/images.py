@@ -313,5 +313,5 @@ def _unreadable(path: Path, error: BaseException) -> DatasetError:
         return DatasetError(f"{path}: found a folder, expected a picture")
     reason = one_line(error) or type(error).__name__
     return DatasetError(
-        f"{path}: this picture cannot be read ({reason}); replace it or take it out of the data set"
+        f"{path}: this picture cannot be read ({reason}); replace it or leave it out"
     )

@@ -185,7 +185,9 @@ def _describe_unknown(found: str, parser: ArgumentParser) -> str:
     if not name.startswith("-"):
         return f"{found}: one argument too many; expected: {parser.usage}"
     options = [option for action in parser._actions for option in action.option_strings]
-    near = difflib.get_close_matches(name, options, n=1, cutoff=0.6)
+    last = name.lstrip("-").replace("-", "_")  # --lr means --train.lr
+    near = [option for option in options if option.rpartition(".")[2] == last]
+    near = near or difflib.get_close_matches(name, options, n=1, cutoff=0.6)
     if not near and (key := nearest_key(name.lstrip("-"))) and f"--{key}" in options:
         near = [f"--{key}"]
     hint = f"did you mean {near[0]}?" if near else f"see {parser.prog} --help"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from iouaware.config import Config, Precision, build_config, build_inference_config
-from iouaware.errors import ConfigError, IoUAwareError
+from iouaware.errors import ConfigError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.inference.exported import End, Format, read_info
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
+from iouaware.places import find_in_run
 from iouaware.recipes.reading import read_settings
 from iouaware.running.candidates import (
     collect_run_candidates,
@@ -27,9 +27,9 @@ from iouaware.running.folder import (
     RunLog,
     Say,
     claim_folder,
+    dropped_on_error,
     find_model,
     find_run,
-    find_settings,
     main_numbers,
     numbered_folder,
     read_evaluation,
@@ -97,7 +97,7 @@ class Run:
     @property
     def config(self) -> Config:
         """The settings of the run, with the place of its data where the folder knows it."""
-        written = find_settings(self.path)
+        written = find_in_run(self.path, "config.yaml")
         if written is not None:
             return build_config(read_settings(written), where=str(written))
         return build_config(self.info.config, where=str(self.model_path))
@@ -219,8 +219,8 @@ class Run:
                 f"{self.path / 'evaluation.json'}: it is of {evaluation['images']} pictures, but "
                 f"the {split} part has {len(dataset)} now; run iouaware evaluate again"
             )
-        page = write_report(self.path, dataset, candidates, evaluation, sweep, self.info)
-        write_model_card(self.path, self.info, evaluation, sweep)
+        page = write_report(self.model_path, dataset, candidates, evaluation, sweep, self.info)
+        write_model_card(self.model_path, self.info, evaluation, sweep)
         return page
 
     def predict(
@@ -246,11 +246,12 @@ class Run:
             progress: called with pictures done and their number, None where videos hide it.
 
         Returns:
-            The path of ``predictions.json``; after an error nothing is left.
+            The path of ``predictions.json``; after an error nothing is left, but for the first.
 
         Raises:
+            UnreadableError: files that cannot be read are left out; all others are answered.
             ConfigError: ``out`` is not empty, or ``min_iou`` is asked of a model without IoU.
-            DatasetError: a source is missing, is no picture, or cannot be read.
+            DatasetError: a source is missing or is no picture, or none can be read.
             ValueError: a value lies outside its range.
         """
         from iouaware.inference.folder import predict_folder
@@ -259,7 +260,7 @@ class Run:
         list_sources(sources)  # a missing source is told before the model is loaded
         predictor = load_model(self.model_path, self._device, self._precision)
         folder = claim_folder(Path(out)) if out else numbered_folder(self.path, "predict")
-        try:
+        with dropped_on_error(folder):
             return predict_folder(
                 predictor,
                 sources,
@@ -270,9 +271,6 @@ class Run:
                 min_iou=min_iou,
                 progress=progress,
             )
-        except (IoUAwareError, ValueError):
-            shutil.rmtree(folder)
-            raise
 
     def export(
         self,
@@ -317,4 +315,4 @@ class Run:
             self.model_path, dataset, kept, self._device, self._workers, self._precision
         )
         where = {"data": place or self.config.data.path, "split": split}
-        return dataset, candidates, {**where, "run_part": find_run_part(self.path, dataset)}
+        return dataset, candidates, {**where, "run_part": find_run_part(self.path, dataset, own)}

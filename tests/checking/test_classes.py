@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import combinations
 
+import numpy as np
 import pytest
 
+from iouaware.checking import classes
 from iouaware.checking.classes import count_classes, find_class_problems, find_part_problems
 from iouaware.data.examining import ExaminedPart
 from tests.checking.numbers import examined, part
@@ -30,6 +34,8 @@ def told(**parts: ExaminedPart) -> list[tuple[str, str]]:
     [
         ("Stop sign", "stop_sign", True),
         ("bolt", "bolts", True),
+        ("Stop-Signs ahead", "stop.sign_ahead", True),
+        ("speed limit 30", "Speed_Limit-30", True),
         ("screw", "scrw", True),
         ("screw", "screww", True),
         ("screw", "scerw", True),
@@ -38,6 +44,14 @@ def told(**parts: ExaminedPart) -> list[tuple[str, str]]:
         ("cat", "car", False),
         ("mouse", "horse", False),
         ("traffic light", "traffic sign", False),
+        ("+", "-", False),
+        ("A-", "A", False),
+        ("5%", "5", False),
+        ("10", "1.0", False),
+        ("-5", "5", False),
+        ("C", "C++", False),
+        ("\N{SLIGHTLY SMILING FACE}", "\N{UPSIDE-DOWN FACE}", False),
+        ("fa\N{SLIGHTLY SMILING FACE}", "fa\N{UPSIDE-DOWN FACE}", False),
     ],
 )
 def test_p07_nearly_equal_names(first: str, second: str, similar: bool) -> None:
@@ -47,6 +61,47 @@ def test_p07_nearly_equal_names(first: str, second: str, similar: bool) -> None:
 
 def test_a_name_a_letter_off_is_a_slip_only_where_it_is_rare() -> None:
     assert not told(train=split("train", {"house": 30, "mouse": 30}))
+
+
+def test_two_names_that_no_box_has_are_no_slip() -> None:
+    found = told(train=split("train", {"cat": 10, "house": 0, "mouse": 0}))
+    assert found == [("unused-class", "")] * 2
+
+
+def test_names_are_told_in_their_order_and_compared_only_where_near(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = []
+
+    def is_slip(first: str, second: str, total: Counter[str]) -> bool:
+        compared.append((first, second))
+        return True
+
+    monkeypatch.setattr(classes, "_is_slip", is_slip)
+    letters = [chr(ord("a") + number) for number in range(26)]
+    names = [f"{first}{second}ern{second}{first}" for first in letters for second in letters]
+    data = examined(train=split("train", dict.fromkeys(names, 0)))
+    assert not any(found.kind == "similar-classes" for found in find_class_problems(data))
+    assert not compared  # of 227,850 pairs
+    pairs = {"abern": 0, "xxxxx": 0, "aberns": 0, "ABERN": 0, "abren": 0}
+    found = find_class_problems(examined(train=split("train", pairs)))
+    assert [f.message.replace(" (0 boxes)", "") for f in found if f.kind == "similar-classes"] == [
+        "'abern' and 'aberns'",
+        "'abern' and 'ABERN'",
+        "'abern' and 'abren'",
+        "'aberns' and 'ABERN'",
+        "'ABERN' and 'abren'",
+    ]
+
+
+def test_every_slip_is_among_the_names_that_are_compared() -> None:
+    random = np.random.default_rng(0)
+    drawn = ("".join(random.choice(list("abC"), random.integers(3, 7))) for _ in range(300))
+    names = list(dict.fromkeys(drawn))
+    total = Counter({name: 100 if place % 2 else 1 for place, name in enumerate(names)})
+    slips = {pair for pair in combinations(names, 2) if classes._is_slip(*pair, total)}
+    assert len(slips) > 100
+    assert slips <= classes._pairs(names, classes._one_letter_less)
 
 
 def test_a_class_that_training_does_not_name_is_an_error_with_the_near_name() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from iouaware.data.layouts import read_splits
 from iouaware.errors import ConfigError, DatasetError
 from iouaware.running.checking import check
 from tests.checking.conftest import Spoilable
-from tests.checking.planting import DEFECTS, FORMS, DrawnSet, enter_again
+from tests.checking.planting import DEFECTS, FORMS, DrawnSet
 
 BY_NAME = {defect.name: defect for defect in DEFECTS}
 # what a copy can be freed of without a guess
@@ -116,6 +117,64 @@ def test_boxes_of_another_form_are_converted(
     np.testing.assert_allclose([row[1:] for row in copied.rows(same)], expected, atol=1e-3)
 
 
+def test_boxes_that_fit_in_no_form_are_not_written(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+
+    def scale(content: dict[str, Any]) -> None:
+        for row in content["annotations"]:
+            row["bbox"] = [3 * value for value in row["bbox"]]
+
+    drawn.change_json("train", scale)
+    (found,) = check(drawn.folder).of_kind("unknown-form")
+    assert (found.split, found.file) == ("train", "annotations/train.json")
+    refused = r"train\.json annotation \d+: .*convert them first; until then --fix writes nothing"
+    with pytest.raises(DatasetError, match=refused):
+        check(drawn.folder, fix=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_single_box_of_another_form_is_left_out(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+    picture = drawn.full("train")[0]
+    rest = drawn.rows(picture)
+    # as [x, y, width, height] of [100, 60, 170, 120], which fits the 192 x 128 px as corners
+    drawn.write(picture, [("coin", 100, 60, 270, 180), *rest])
+    check(drawn.folder, fix=tmp_path / "out")
+    copied = DrawnSet(tmp_path / "out", "coco")
+    assert copied.rows(copied.folder / "images" / "train" / picture.name) == rest
+    changes = json.loads((tmp_path / "out" / "changes.json").read_text())
+    told = [(change["kind"], change["change"]) for change in changes["changes"]]
+    assert told == [("odd-form", "left out")]
+    assert changes["left"] == []
+
+
+def test_pictures_that_share_an_id_do_not_become_background(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("coco")
+    first, second, third, fourth = drawn.full("train")[:4]
+
+    def share(content: dict[str, Any]) -> None:
+        by_name = {image["file_name"]: image for image in content["images"]}
+        for one, other in ((first, second), (third, fourth)):
+            ids = [by_name[path.name]["id"] for path in (one, other)]
+            by_name[other.name]["id"] = ids[0]
+            for row in content["annotations"]:
+                row["image_id"] = ids[0] if row["image_id"] == ids[1] else row["image_id"]
+
+    drawn.change_json("train", share)
+    said = check(drawn.folder, fix=tmp_path / "out").of_kind("double-image-id")
+    names = [(first.name, second.name), (third.name, fourth.name)]
+    assert [found.message for found in said] == [
+        f"2 images have this id, {one!r} and {other!r}; expected one each" for one, other in names
+    ]
+    copied = {path.name for path in DrawnSet(tmp_path / "out", "coco").pictures("train")}
+    gone = {first.name, second.name, third.name, fourth.name}
+    assert copied == {path.name for path in drawn.pictures("train")} - gone
+    changes = json.loads((tmp_path / "out" / "changes.json").read_text())
+    assert [change["kind"] for change in changes["changes"]] == ["double-image-id"] * 2
+
+
 def test_classes_of_all_parts_are_in_the_copy(spoilable: Spoilable, tmp_path: Path) -> None:
     drawn = spoilable("coco")
     plant(drawn, "a class in validation alone")
@@ -137,34 +196,51 @@ def test_a_copy_in_the_data_set_or_over_something_is_refused(
     assert digest(tmp_path) == before
 
 
-def test_of_a_picture_entered_twice_one_entry_stays(spoilable: Spoilable, tmp_path: Path) -> None:
-    drawn = spoilable("coco")
-    pictures = len(drawn.pictures("train"))
-    enter_again(drawn, {0: 0, 1: 1})  # the second entry of picture 1 lacks a box: yours to judge
-    check(drawn.folder, fix=tmp_path / "copy")
-    train = read_splits(tmp_path / "copy").train
-    assert len(train) == pictures + 1
-    changes = json.loads((tmp_path / "copy" / "changes.json").read_text())
-    assert [change["kind"] for change in changes["changes"]] == ["duplicate-picture"]
-    assert [finding["kind"] for finding in changes["left"]] == ["contradicting-copy"]
-    # nor does correcting the copy take one of the two away
-    check(tmp_path / "copy", fix=tmp_path / "again")
-    assert len(read_splits(tmp_path / "again").train) == pictures + 1
+@pytest.mark.parametrize("kind", ["here", "link", "empty"])
+def test_the_copy_goes_into_an_empty_folder_that_stays(
+    kind: str, spoilable: Spoilable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, out = spoilable("yolo"), tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "link").symlink_to(out)
+    before = out.stat().st_ino
+    monkeypatch.chdir(out)
+    given = {"here": Path(), "link": tmp_path / "link", "empty": out}[kind]
+    check(drawn.folder, fix=given, sheet=out / "sheet.jpg")  # which may lie there too
+    names = ["changes.json", "data.yaml", "images", "labels", "sheet.jpg"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert out.stat().st_ino == before
 
 
-def test_a_part_that_keeps_its_copies_has_them_left_for_the_user(
+def test_a_file_about_data_elsewhere_may_lie_beside_the_copy(
     spoilable: Spoilable, tmp_path: Path
 ) -> None:
     drawn = spoilable("yolo")
-    source = drawn.full("val")[0]
-    count = len(drawn.pictures("val"))
-    for number in range(2 * count):  # more than half of the part would go
-        drawn.add(source, "val", f"copy{number}.jpg")
-    check(drawn.folder, fix=tmp_path / "copy")
-    assert len(read_splits(tmp_path / "copy").val) == 3 * count
-    changes = json.loads((tmp_path / "copy" / "changes.json").read_text())
-    assert changes["changes"] == []
-    assert [finding["kind"] for finding in changes["left"]] == ["duplicate-picture"] * 2 * count
+    about = tmp_path / "bolts.yaml"
+    for place in (drawn.folder, drawn.folder.name):  # below the file, too
+        content = (drawn.folder / "data.yaml").read_text()
+        about.write_text(f"path: {place}\n{content}")
+        for inside in ("out", "images/out", "labels/val/out"):
+            with pytest.raises(ConfigError, match="lies in the data set"):
+                check(about, fix=drawn.folder / inside)
+    check(about, fix=tmp_path / "out")
+    assert (tmp_path / "out" / "changes.json").is_file()
+
+
+def test_a_copy_among_the_pictures_given_is_refused(spoilable: Spoilable, tmp_path: Path) -> None:
+    drawn = spoilable("coco")
+    pictures = tmp_path / "pictures"
+    (drawn.folder / "images").rename(pictures)
+    with pytest.raises(ConfigError, match="lies in the data set"):
+        check(drawn.folder, images=pictures, fix=pictures / "out")
+
+
+def test_a_sheet_that_is_no_picture_is_refused_first(spoilable: Spoilable, tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(ConfigError, match=r"--sheet .*\.pdf: found a name ending in \.pdf"):
+        check(spoilable("coco").folder, sheet="a.pdf", fix=tmp_path / "out", say=said.append)
+    assert not said
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_picture_whose_label_file_cannot_be_read_does_not_become_background(

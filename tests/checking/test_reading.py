@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pytest
+
 from iouaware.checking.findings import Finding
-from iouaware.checking.reading import find_reading_problems
+from iouaware.checking.reading import find_reading_problems, relative_text
 from iouaware.data.examining import examine
 from tests.checking.conftest import Spoilable
 from tests.data.layout_files import coco, picture, text, yolo_picture
@@ -60,6 +63,41 @@ def test_the_words_of_an_error_are_parted_into_found_and_to_do(spoilable: Spoila
     assert (found.file, found.annotation) == (gone.name, "annotations/train.json image 1")
     assert found.advice.startswith("put it there, or say where the pictures are with --images")
     assert str(drawn.folder) not in f"{found.file} {found.annotation} {found.message}"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("/a/set/x.jpg", "x.jpg"),
+        ("/a/set/x.txt line 2", "x.txt line 2"),
+        (
+            "no picture 'b' in /a/set/images, /a/set or below",
+            "no picture 'b' in images, the data set or below",
+        ),
+        ("/a/set-pictures/x.jpg", "/a/set-pictures/x.jpg"),
+        ("/a/set pictures/x.jpg", "/a/set pictures/x.jpg"),
+        ("/a/set.old", "/a/set.old"),
+        ("/mnt/a/set/x.jpg: broken", "/mnt/a/set/x.jpg: broken"),
+        ("('/a/set/x.jpg')", "('x.jpg')"),
+        ("", ""),
+    ],
+)
+def test_only_the_data_set_itself_is_taken_off(said: str, told: str) -> None:
+    assert relative_text(said, Path("/a/set")) == told
+
+
+def test_pictures_in_a_folder_whose_name_begins_alike_keep_it(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("coco")
+    picture = drawn.full("train")[0]
+    drawn.write(picture, [("coin", 150, 100, 230, 110)])
+    for name in ("-pictures", " pictures"):
+        pictures = drawn.folder.with_name(drawn.folder.name + name)
+        shutil.copytree(drawn.folder / "images", pictures)
+        (found,) = find_reading_problems(examine(drawn.folder, pictures))
+        assert found.file == str(pictures / "train" / picture.name)
+        assert "sticks out of its picture of 192 x 128 px" in found.message
 
 
 def test_a_clean_set_has_none(spoilable: Spoilable) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iouaware.checking.boxes import find_box_problems
-from iouaware.checking.sheet import write_sheet
+from iouaware.checking.sheet import refuse_other_suffix, write_sheet
 from iouaware.data.examining import examine
 from iouaware.errors import ConfigError, DatasetError
 from tests.checking.conftest import Spoilable
@@ -45,6 +45,6 @@ def test_a_broken_picture_is_passed_over(spoilable: Spoilable, tmp_path: Path) -
 
 def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a\.txt: found a name ending in \.txt"):
-        write_sheet(examined(), [], tmp_path / "a.txt")
+        refuse_other_suffix(tmp_path / "a.txt")
     with pytest.raises(DatasetError, match="no picture can be drawn"):
         write_sheet(examined(), [], tmp_path / "a.png")

@@ -61,7 +61,7 @@ def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_pictures_no_pairs() -> None:
     assert not list(find_alike(np.zeros((0, SIDE, SIDE), np.uint8)))
     found = read_thumbnails([], [])
-    assert (found.pixels.shape, found.broken, found.asked) == ((0, SIDE, SIDE), {}, 0)
+    assert (found.pixels.shape, found.broken) == ((0, SIDE, SIDE), {})
 
 
 def write_pictures(folder: Path, count: int, suffix: str) -> list[Path]:

@@ -212,7 +212,7 @@ def test_a_root_class_that_boxes_use_is_none_to_drop(tmp_path: Path) -> None:
         (content(categories=[{"id": 1, "name": ""}]), r"category 1: id 1 and name ''"),
         (
             content(images=[*content()["images"], {"id": 7, "file_name": "a.png"}]),
-            r"two images.*id 7",
+            r"image 7: 2 images have this id, .a.png. and .a.png.",
         ),
         (content(images=[{"file_name": "a.png"}], annotations=[]), r"an image has no id"),
         (content(images=[{"id": 7}]), r"image 7: file_name is None"),

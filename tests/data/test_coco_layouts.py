@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from iouaware.data.coco_layouts import find_coco
 from iouaware.data.layouts import read_split, read_splits
+from iouaware.data.parts import Part
 from iouaware.errors import DatasetError
 from tests.data.layout_files import check, coco, picture, text
 
@@ -80,6 +82,48 @@ def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
         picture(tmp_path / "mine" / name)
     with pytest.raises(DatasetError, match=r"image 0: 2 pictures are called 'a\.png'"):
         read_splits(tmp_path / "export", images=tmp_path / "mine")
+
+
+def parts_of(folder: Path) -> dict[str, Part]:
+    layout = find_coco(folder, None)
+    assert layout is not None
+    return layout.parts
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"images": []}', '{"images": [{"id": 1, "file']
+)
+@pytest.mark.parametrize("name", ["val", "valid", "dev", "test"])
+def test_a_part_that_holds_no_boxes_is_told_beside_one_that_does(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    picture(tmp_path / "images" / "a.png")
+    coco(tmp_path / "annotations" / "train.json", ["a.png"])
+    if name == "test" and content.endswith("}"):
+        content = "{"  # whole, but without annotations: see below
+    broken = text(tmp_path / "annotations" / f"{name}.json", content)
+    split = "test" if name == "test" else "val"
+    assert set(parts_of(tmp_path)) == {"train", split}
+    with pytest.raises(DatasetError, match=rf"annotations/{broken.name}: "):
+        read_split(tmp_path, split)
+
+
+def test_other_json_beside_the_parts_is_passed_over(tmp_path: Path) -> None:
+    coco(tmp_path / "annotations" / "train.json", ["a.png"])
+    # COCO's challenges keep the annotations of the test part to themselves
+    text(tmp_path / "annotations" / "test.json", '{"images": [], "categories": []}')
+    others = ("captions_val", "person_keypoints_val2017", "info", "val_colours", "image_info_val")
+    for name in others:
+        text(tmp_path / "annotations" / f"{name}.json", "{}")
+    assert set(parts_of(tmp_path)) == {"train"}
+    coco(tmp_path / "annotations" / "val_boxes.json", ["a.png"])
+    text(tmp_path / "annotations" / "val.json", '["a.png"]')
+    assert parts_of(tmp_path)["val"].read_classes().names == ("cat", "dog")
+
+
+def test_json_called_after_a_split_alone_is_no_coco(tmp_path: Path) -> None:
+    text(tmp_path / "train.json", '["a.png"]')
+    assert find_coco(tmp_path, None) is None
 
 
 def test_a_json_file_alone_is_a_data_set(tmp_path: Path) -> None:

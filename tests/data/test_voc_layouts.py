@@ -37,6 +37,16 @@ def test_voc_lists_are_the_splits_and_train_excludes_val(tmp_path: Path) -> None
     ]
 
 
+def test_voc_pictures_of_trainval_alone_are_told_beside_train(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c", "d", "e"]})
+    lines = check(tmp_path, "voc", (2, 1, None))
+    said = "2 pictures of trainval are left out, such as d.png: they are in neither train nor val"
+    assert said in lines
+    assert said in examine(tmp_path).lines
+    text(tmp_path / "ImageSets" / "Main" / "trainval.txt", "a\nb\nc\n")
+    assert len(read_splits(tmp_path).lines) == 1
+
+
 def test_voc_with_trainval_alone_is_split_and_test_kept(tmp_path: Path) -> None:
     voc_year(tmp_path, {"trainval": [f"{n}" for n in range(5)], "test": ["t"]})
     check(tmp_path, "voc", (4, 1, 1))

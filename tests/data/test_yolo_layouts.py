@@ -44,6 +44,18 @@ def test_roboflow_yolo_paths_start_at_the_file_or_its_parent(tmp_path: Path, bas
     assert any(line.startswith("test is left out: data.yaml names") for line in lines)
 
 
+def test_yolo_folders_without_pictures_are_told(tmp_path: Path) -> None:
+    for n in range(5):
+        yolo_picture(tmp_path / "images" / "train" / f"{n}.png")
+    for split in ("val", "test"):
+        (tmp_path / "images" / split).mkdir()
+    lines = [f"{split}: images/{split}" for split in ("train", "val", "test")]
+    text(tmp_path / "data.yaml", "names: [cat]\n" + "\n".join(lines))
+    lines = check(tmp_path, "yolo", (4, 1, None))
+    for split in ("val", "test"):
+        assert f"no pictures in images/{split}, which data.yaml names for {split}" in lines
+
+
 def test_yolo_path_key_and_lists(tmp_path: Path) -> None:
     for n in range(4):
         yolo_picture(tmp_path / "set" / "images" / f"{n}.png")

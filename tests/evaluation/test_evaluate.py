@@ -175,6 +175,8 @@ def test_evaluation_says_what_it_was_made_of(scene) -> None:
     evaluation = evaluate_candidates(dataset, candidates, 0.5, SETTINGS)
     assert evaluation["data"] == "nowhere"
     assert evaluation["objects"] == len(dataset.boxes)
+    assert list(evaluation["objects_per_class"]) == list(dataset.class_names)
+    assert list(evaluation["objects_per_class"].values()) == dataset.class_counts().tolist()
     assert "alpha" not in evaluation["notes"]
     predicted = evaluation["correlation_matched"]["predicted_iou"]["spearman"]
     assert predicted > 0.7  # noise of 0.05 on the true IoU

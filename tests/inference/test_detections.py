@@ -96,6 +96,13 @@ def test_values_outside_their_range_are_refused(found: Detections) -> None:
     for values in ({"alpha": 1.1}, {"score_threshold": -0.1}, {"min_iou": float("nan")}):
         with pytest.raises(ValueError, match=r"expected 0\.\.1"):
             found.rescore(**values)
+    with pytest.raises(ValueError, match=r"alpha is '0\.5', expected 0"):
+        found.rescore("0.5")  # type: ignore[arg-type]
+    for value in (2, -0.5, float("nan")):
+        with pytest.raises(ValueError, match=rf"min_iou is {value}, expected 0\.\.1"):
+            found.where(min_iou=value)
+        with pytest.raises(ValueError, match=rf"min_score is {value}, expected 0\.\.1"):
+            found.where(min_score=value)
 
 
 def test_without_iou_branch_alpha_stays_at_one(settings: InferenceConfig, info: ModelInfo) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iouaware.errors import ConfigError, DatasetError
+from iouaware.errors import ConfigError, DatasetError, UnreadableError
 from iouaware.inference.folder import drawn_name, predict_folder
 from iouaware.inference.predictor import Predictor
 from iouaware.inference.sources import Source
@@ -120,10 +120,23 @@ def test_errors_leave_no_file(
         predict_folder(predictor_without_iou, [folder], out, min_iou=0.5)
     assert not out.exists()
     (folder / "z.png").write_bytes(b"broken")
-    with pytest.raises(DatasetError, match=r"z\.png"):
-        predict_folder(predictor, [folder], out)
-    assert "predictions.json" not in files_below(out)
-    assert "predictions.json.part" not in files_below(out)
+    with pytest.raises(DatasetError, match=r"^[^ ]*z\.png: this picture cannot be read"):
+        predict_folder(predictor, [folder / "z.png"], out)
+    assert not files_below(out)
+
+
+def test_what_cannot_be_read_is_left_out_and_told(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    whole = predict_folder(predictor, [folder], tmp_path / "whole").read_text("utf-8")
+    for name in ("0.png", "z.png"):  # before and behind the others
+        (folder / name).write_bytes(b"broken")
+    with pytest.raises(UnreadableError, match=r"^2 of \d+ files cannot be read") as error:
+        predict_folder(predictor, [folder], tmp_path / "out")
+    assert error.value.written.read_text("utf-8") == whole
+    assert len(error.value.failed) == 2
+    assert error.value.failed[1].startswith(f"{folder / 'z.png'}: this picture cannot be read")
+    assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(

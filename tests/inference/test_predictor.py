@@ -202,6 +202,14 @@ def test_what_is_no_model_is_told(tmp_path: Path) -> None:
         load(tmp_path / "model.bin")
 
 
+def test_where_a_model_cannot_be_computed_is_told(tmp_path: Path, info: ModelInfo) -> None:
+    write_model(tmp_path / "model.safetensors", build_detector(), info)
+    with pytest.raises(ConfigError, match="precision is 'int8', expected one of auto, float32"):
+        load(tmp_path, precision="int8")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"device is 'foo': torch cannot use it here \(Expected"):
+        load(tmp_path, device="foo")
+
+
 def test_importing_the_predictor_brings_no_torch_along() -> None:
     code = (
         "import sys, iouaware.inference.folder; "

@@ -70,6 +70,10 @@ def test_alpha_one_half_ranks_like_the_plain_product() -> None:
     np.testing.assert_array_equal(np.argsort(-fuse_scores(p, iou, 0.5), kind="stable"), order)
 
 
+def test_single_numbers_are_fused_too() -> None:
+    assert float(fuse_scores(np.array(0.81), np.array(0.49), 0.5)) == pytest.approx(0.63)
+
+
 def test_classes_of_an_anchor_share_its_iou() -> None:
     p = np.array([[0.81, 0.04], [0.25, 0.0]])  # [A, K]
     iou = np.array([0.49, 1.0])  # [A]

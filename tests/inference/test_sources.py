@@ -1,3 +1,4 @@
+import io
 import struct
 import sys
 from pathlib import Path
@@ -171,6 +172,7 @@ def test_pixels_of_every_kind(tmp_path: Path) -> None:
         (torch.full((3, 8, 8), 2.0), "floats outside 0..1"),
         (np.zeros((8, 8, 3)), "float64"),
         (42, "found int, expected a path"),
+        (io.BufferedReader(io.BytesIO()), "found BufferedReader, expected a path"),
         (None, "found NoneType, expected a path"),
     ],
 )

@@ -16,6 +16,7 @@ from iouaware.boxes import pairwise_iou
 from iouaware.config import InferenceConfig
 from iouaware.data.dataset import Dataset
 from iouaware.evaluation.evaluate import evaluate_candidates, sweep_candidates
+from iouaware.places import MODEL_FILE
 from iouaware.reporting.facts import Facts, gather_facts
 from iouaware.reporting.run_files import read_run_files
 from iouaware.structures import Candidates, Frame, ModelInfo
@@ -41,7 +42,7 @@ class Scene:
             self.evaluation,
             self.sweep,
             self.info,
-            read_run_files(run),
+            read_run_files(run / MODEL_FILE),
         )
 
 
@@ -177,7 +178,7 @@ def write_run_files(run: Path, ap: Sequence[float | None] = (0.2, None, 0.4)) ->
     (run / "environment.json").write_text(
         json.dumps({"command": "iouaware train data", "wall_seconds": 90, "versions": {"x": "1"}})
     )
-    (run / "config.yaml").write_text("seed: 0\n")
+    (run / "config.yaml").write_text("seed: 0\ndata:\n  path: /home/me/my bolts\n")
     (run / "split.json").write_text(
         json.dumps({"train": ["a", "b"], "val": ["c"], "test": [], "made": True})
     )

@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from iouaware.reporting.advice import advise
 from iouaware.reporting.facts import Facts
+from iouaware.reporting.run_files import read_run_files
 from tests.reporting.scenes import (
     Scene,
     make_candidates,
@@ -15,6 +17,8 @@ from tests.reporting.scenes import (
     without_iou,
     write_run_files,
 )
+
+AGAIN = "iouaware train '/home/me/my bolts' --config {run}/config.yaml"
 
 
 def _texts(facts: Facts) -> str:
@@ -35,26 +39,63 @@ def test_a_detector_without_weakness_is_sent_to_work(tmp_path: Path, run: Path) 
     (step,) = advise(replace(facts, misses=()))
     assert "No single weakness" in step.text
     assert step.command == f"iouaware predict {run} PICTURES"
+    exported = replace(facts.files, model=run / "export" / "model 1.onnx")
+    (step,) = advise(replace(facts, misses=(), files=exported))
+    assert step.command == f"iouaware predict '{run}/export/model 1.onnx' PICTURES"
 
 
 def test_one_that_finds_nothing_should_learn_eight_pictures_by_heart(
     tmp_path: Path, run: Path
 ) -> None:
+    write_run_files(run)
     truth = make_truth(tmp_path, [[[5, 5, 45, 45]]], [[0]], ("a",))
     nothing = make_candidates(np.zeros((0, 4)), [], [], [])
     (step,) = advise(make_scene(truth, [nothing]).facts(run))
-    assert step.command == f"iouaware train {tmp_path} --overfit 8"
+    assert step.command == f"{AGAIN.format(run=run)} --overfit 8"
 
 
 def test_training_that_still_gained_should_go_on(scene: Scene, run: Path) -> None:
     write_run_files(run, ap=(0.2, 0.3, 0.4))  # 3 epochs, 10 points in the last third
     assert "by +10.0 points" in _texts(scene.facts(run))
-    assert "--epochs 6" in _texts(scene.facts(run))
+    assert f"{AGAIN.format(run=run)} --epochs 6" in _texts(scene.facts(run))
+    (run / "config.yaml").write_text("data: {path: /d}\ntrain: {minutes: 7.5}\n")
+    assert "--epochs 6 --minutes 15" in _texts(scene.facts(run))
     write_run_files(run, ap=(0.2, 0.4, 0.4))
     assert "still rising" not in _texts(scene.facts(run))
 
 
+def test_commands_are_those_of_the_run_and_not_of_the_pictures_that_judge(
+    scene: Scene, run: Path
+) -> None:
+    write_run_files(run, ap=(0.2, 0.3, 0.4))
+    scene.evaluation["data"] = "/elsewhere/testset"
+    assert f"{AGAIN.format(run=run)} --epochs 6" in _texts(scene.facts(run))
+    assert "testset" not in _texts(scene.facts(run))
+    # a part that stays as it is must come from a model
+    (run / "config.yaml").write_text("data: {path: /d}\ntrain: {freeze: all-but-iou}\n")
+    again = f"iouaware train /d --config {run}/config.yaml --from {run} --epochs 6"
+    assert again in _texts(scene.facts(run))
+    # an exported file has its settings one folder up
+    (run / "export").mkdir()
+    files = read_run_files(run / "export" / "model.onnx")
+    assert files.train_command() == f"iouaware train /d --config {run}/config.yaml --from {run}"
+
+
+@pytest.mark.parametrize("text", [None, "", "seed: 0", "data: 3", "data: {path:", "- a"])
+def test_without_the_place_of_the_data_there_is_no_command(
+    scene: Scene, run: Path, text: str | None
+) -> None:
+    write_run_files(run, ap=(0.2, 0.3, 0.4))
+    (run / "config.yaml").unlink()
+    if text is not None:
+        (run / "config.yaml").write_text(text)
+    assert "Train longer." in _texts(scene.facts(run))
+    assert "iouaware" not in _texts(scene.facts(run))
+    assert scene.facts(run).files.adopt_command == ""
+
+
 def test_small_objects_that_are_missed_ask_for_a_larger_size(tmp_path: Path, run: Path) -> None:
+    write_run_files(run)
     boxes = [[[5, 5, 65, 65], [80, 80, 90, 90]]] * 4  # 60 px found, 10 px missed
     truth = make_truth(tmp_path, boxes, [[0, 0]] * 4, ("a",))
     found = make_candidates([[5, 5, 65, 65]], [0], [0.9], [0.9])
@@ -67,7 +108,26 @@ def test_small_objects_that_are_missed_ask_for_a_larger_size(tmp_path: Path, run
     assert "--image-size 1632" in _texts(scene.facts(run))  # a multiple of 32
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([1, 1, 1, 2], "missed, most of them nut (3)"),
+        ([1, 1, 2, 3], "missed, above all nut (2)"),  # half is not most
+    ],
+)
+def test_missed_objects_are_named_by_class(
+    tmp_path: Path, run: Path, labels: list[int], words: str
+) -> None:
+    boxes = [[[5, 5, 45, 45], [50, 50, 90, 90]]] * 4
+    truth = make_truth(
+        tmp_path, boxes, [[0, label] for label in labels], ("bolt", "nut", "gear", "pin")
+    )
+    found = make_candidates([[5, 5, 45, 45]], [0], [0.9], [0.9])
+    assert words in _texts(make_scene(truth, [found] * 4).facts(run))
+
+
 def test_background_boxes_ask_for_empty_pictures(tmp_path: Path, run: Path) -> None:
+    write_run_files(run)
     boxes = [[[5, 5, 45, 45]]] * 4
     truth = make_truth(tmp_path, boxes, [[0]] * 4, ("a",))
     found = make_candidates([[5, 5, 45, 45], [60, 60, 90, 90]], [0, 0], [0.8, 0.9], [0.9, 0.9])
@@ -86,7 +146,9 @@ def test_mixed_up_classes_are_named(tmp_path: Path, run: Path) -> None:
 def test_without_an_iou_branch_a_large_gap_asks_for_one(scene: Scene, run: Path) -> None:
     plain = make_scene(scene.dataset, without_iou(scene.candidates))
     plain.evaluation["oracle"] = {"localisation": {"AP": 1.0}}
-    assert f"iouaware adopt {run} --data {scene.dataset.root}" in _texts(plain.facts(run))
+    write_run_files(run)
+    command = f"iouaware adopt {run} --data '/home/me/my bolts' --config {run}/config.yaml"
+    assert command in _texts(plain.facts(run))
 
 
 def test_never_more_than_three_and_never_none(scene: Scene, run: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,17 @@ def test_the_class_table_by_hand(tmp_path: Path, run: Path) -> None:
     assert (facts.boxes, facts.hits, facts.false_alarms) == (3, 1, 1)
     assert facts.recall == pytest.approx(1 / 3)
     assert facts.precision == 0.5
+
+
+def test_wrong_classes_are_counted_by_what_was_meant(tmp_path: Path, run: Path) -> None:
+    boxes = [[[0, 0, 40, 40], [50, 0, 90, 40], [0, 50, 40, 90]]] * 2
+    truth = make_truth(tmp_path, boxes, [[0, 0, 1]] * 2, ("bolt", "nut", "gear"))
+    found = make_candidates(boxes[0], [0, 1, 2], [0.9, 0.8, 0.7], [0.9, 0.9, 0.9])
+    facts = make_scene(truth, [found] * 2).facts(run)
+    # a bolt is called nut and the nut is called gear, once in each picture
+    shown = replace(facts, shown=facts.judged)
+    assert shown.confusions() == {(0, 1): 2, (1, 2): 2}
+    assert replace(facts, shown=facts.judged.shown_at(2.0)).confusions() == {}
 
 
 def test_thresholds_come_from_the_evaluation_then_the_model_then_the_sweep(

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from iouaware.inference.postprocess import select_detections
+from iouaware.places import MODEL_FILE
 from iouaware.reporting.rendering import read_template
 from iouaware.reporting.report import write_report
 from iouaware.reporting.slider import pack_candidates
-from tests.reporting.scenes import SETTINGS, Scene, write_run_files
+from tests.reporting.scenes import SETTINGS, Scene, make_scene, make_truth, write_run_files
 from tests.reporting.test_slider import crowded
 
 pytestmark = pytest.mark.slow
@@ -65,7 +66,7 @@ def test_the_page_selects_what_python_selects(browser: Any, alpha: float) -> Non
 def report(scene: Scene, run: Path) -> str:
     write_run_files(run)
     path = write_report(
-        run, scene.dataset, scene.candidates, scene.evaluation, scene.sweep, scene.info
+        run / MODEL_FILE, scene.dataset, scene.candidates, scene.evaluation, scene.sweep, scene.info
     )
     return path.as_uri()
 
@@ -90,8 +91,25 @@ def test_dragging_alpha_redraws_the_boxes(browser: Any, report: str, scene: Scen
             len(select_detections(found, alpha, SETTINGS, threshold)[0])
             for found in scene.candidates
         ]
+        spoken = page.locator("#slider-alpha").get_attribute("aria-valuetext")
+        assert spoken == page.locator("#slider-alpha-value").inner_text() == f"{alpha:g}"
+        spoken = page.locator("#slider-threshold").get_attribute("aria-valuetext")
+        assert spoken == f"{threshold:.2f}"
     page.locator("#slider-truth").check()
     assert page.locator("[data-picture] rect.true:not(.halo)").count() == len(scene.dataset.boxes)
+    assert faults == []
+    page.close()
+
+
+def test_a_page_without_pictures_has_no_fault(browser: Any, tmp_path: Path, run: Path) -> None:
+    scene = make_scene(make_truth(tmp_path, [], [], ("only",)), [])
+    path = write_report(
+        run / MODEL_FILE, scene.dataset, [], scene.evaluation, scene.sweep, scene.info
+    )
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(path.as_uri())
     assert faults == []
     page.close()
 

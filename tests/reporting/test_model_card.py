@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from iouaware.places import MODEL_FILE
 from iouaware.reporting.model_card import escape_markdown, write_model_card
 from tests.reporting.scenes import Scene, make_info, write_run_files
 
 
-def _card(scene: Scene, run: Path) -> str:
-    path = write_model_card(run, scene.info, scene.evaluation, scene.sweep)
+def _card(scene: Scene, run: Path, model: str = MODEL_FILE) -> str:
+    path = write_model_card(run / model, scene.info, scene.evaluation, scene.sweep)
     assert path == run / "MODEL_CARD.md"
     return path.read_text("utf-8")
 
@@ -43,6 +45,38 @@ def test_a_model_without_iou_branch(scene: Scene, run: Path) -> None:
     card = _card(scene, run)
     assert "no trained IoU branch" in card
     assert "| alpha | 1 (the class score alone) |" in card
+    assert "Predicted IoU" not in card
+
+
+@pytest.mark.parametrize("model", ["model.onnx", 'it\'s "best".safetensors'])
+def test_the_code_loads_the_model_that_the_card_is_of(scene: Scene, run: Path, model: str) -> None:
+    (line,) = [line for line in _card(scene, run, model).splitlines() if "iouaware.load(" in line]
+    loaded = line.removeprefix("detector = iouaware.load(").removesuffix(")")
+    assert ast.literal_eval(loaded) == model
+
+
+def test_the_card_of_an_exported_file_knows_its_run(scene: Scene, run: Path) -> None:
+    write_run_files(run)
+    (run / "split.json").write_text('{"train": ["a"], "val": ["b"], "test": ["c"]}')
+    (run / "export").mkdir()
+    path = write_model_card(
+        run / "export" / "model.onnx", scene.info, scene.evaluation, scene.sweep
+    )
+    assert path == run / "export" / "MODEL_CARD.md"
+    card = path.read_text("utf-8")
+    assert "the test part would give honest ones (--split test)" in card
+    assert "- Command: iouaware train data" in card
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [("/sets/my bolts/data.yaml", "my bolts"), ("/sets/a/annotations", "a"), (None, "data")],
+)
+def test_the_card_is_named_after_the_data(
+    scene: Scene, run: Path, data: str | None, name: str
+) -> None:
+    scene.evaluation["data"] = data
+    assert f"# {name} detector" in _card(scene, run)
 
 
 def test_missing_numbers_are_not_invented(scene: Scene, run: Path) -> None:

@@ -48,7 +48,7 @@ def test_missing_numbers_give_no_drawing() -> None:
     assert plots.plot_alpha_curve({}, {}, 1.0) is None
     assert plots.plot_alpha_curve({"alphas": [1.0], "AP": [None]}, {}, 1.0) is None
     assert plots.plot_alpha_by_strictness({"alphas": [0.5], "AP50": [0.5]}) is None
-    assert plots.plot_fit(np.zeros(0, np.float32), np.zeros(0, np.float32), "p") is None
+    assert plots.plot_fit(np.zeros(0, np.float32), np.zeros(0, np.float32), "p", "n/a") is None
     assert plots.plot_over_epochs([([], "a")], "loss", "losses") is None
 
 
@@ -63,11 +63,11 @@ def test_strictness_is_told_from_alpha_1() -> None:
 
 def test_clouds_stay_small_and_tell_their_correlation() -> None:
     values = np.linspace(0, 1, 5000, dtype=np.float32)
-    drawn = plots.plot_fit(values, values, "S")
+    drawn = plots.plot_fit(values, values, "S", "1.00")
     assert drawn is not None
     assert "rank correlation 1.00" in drawn
     assert len(drawn) < 20_000
-    assert drawn == plots.plot_fit(values, values, "S")  # the same every time
+    assert drawn == plots.plot_fit(values, values, "S", "1.00")  # the same every time
 
 
 def test_one_epoch_is_drawn_as_a_dot() -> None:

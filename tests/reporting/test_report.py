@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from iouaware.errors import DatasetError
+from iouaware.places import MODEL_FILE
 from iouaware.reporting.report import write_report
 from tests.reporting.scenes import (
     SIDE,
@@ -64,7 +65,7 @@ class Page(HTMLParser):
 
 def _write(scene: Scene, run: Path) -> tuple[str, Page]:
     page = write_report(
-        run, scene.dataset, scene.candidates, scene.evaluation, scene.sweep, scene.info
+        run / MODEL_FILE, scene.dataset, scene.candidates, scene.evaluation, scene.sweep, scene.info
     )
     assert page == run / "report" / "index.html"
     html = page.read_text("utf-8")
@@ -130,6 +131,30 @@ def test_pictures_and_charts_are_described(usual: tuple[str, Page]) -> None:
     assert ranges <= labelled
     anchors = {(one.get("href") or "")[1:] for one in page.all("a")}
     assert anchors <= {one.get("id") for _, one in page.tags}
+
+
+def test_a_screen_reader_hears_values_and_one_summary(usual: tuple[str, Page]) -> None:
+    _, page = usual
+    ranges = {one["id"]: one for one in page.all("input") if one.get("type") == "range"}
+    assert ranges["slider-alpha"]["value"] == "1"  # its step among 0, 0.5 and 1
+    assert ranges["slider-alpha"]["aria-valuetext"] == "0.5"
+    threshold = float(ranges["slider-threshold"]["value"] or "")
+    assert ranges["slider-threshold"]["aria-valuetext"] == f"{threshold:.2f}"
+    assert page.all("output") == []
+    live = [one.get("id") for _, one in page.tags if one.get("role") == "status"]
+    assert live == ["slider-summary"]
+
+
+def test_a_chart_says_the_correlation_that_stands_under_it(usual: tuple[str, Page]) -> None:
+    _, page = usual
+    labels = " ".join(one.get("aria-label") or "" for one in page.all("svg"))
+    for name in ("p", "predicted IoU", "S"):
+        (spoken,) = re.findall(rf"True IoU against {name}, .*?rank correlation (\S+)", labels)
+        # the text of the card: its title, the chart's, the caption
+        (written,) = re.findall(
+            rf"True IoU against {name} .*?Rank correlation (\d\.\d\d)", page.text
+        )[:1]
+        assert spoken == written
 
 
 def test_both_themes_and_a_phone_are_thought_of(usual: tuple[str, Page]) -> None:
@@ -227,6 +252,13 @@ def test_a_second_report_replaces_the_first(scene: Scene, run: Path) -> None:
     scene.evaluation["notes"]["false_alarms_per_empty_image"] = "no picture without objects"
     _, page = _write(scene, run)
     assert "Empty pictures n/a no picture without objects" in page.text
+
+
+def test_the_page_is_named_after_the_data(scene: Scene, run: Path) -> None:
+    scene.evaluation["data"] = "/sets/my bolts/data.yaml"
+    html, _ = _write(scene, run)
+    assert "<title>my bolts: iouaware report</title>" in html
+    assert "<h1>my bolts</h1>" in html
 
 
 def test_older_files_with_fewer_keys_still_give_a_page(scene: Scene, run: Path) -> None:

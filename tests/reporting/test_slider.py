@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from iouaware.inference.postprocess import select_detections
+from iouaware.places import MODEL_FILE
 from iouaware.reporting.judging import judge_detections
+from iouaware.reporting.report import write_report
 from iouaware.reporting.slider import (
     choose_pictures,
     describe_slider,
@@ -110,11 +112,37 @@ def test_a_dozen_pictures_at_most_and_the_changed_ones_among_them(tmp_path: Path
     after = judge_detections(
         truth, [wrong if n in (3, 17) else right for n in range(30)], 1, SETTINGS
     )
-    chosen = choose_pictures(truth, after, before, 12)
+    chosen, changed = choose_pictures(truth, after, before, 12)
+    assert changed == 2
     assert len(chosen) == len(set(chosen)) == 12
     assert chosen == sorted(chosen)
     assert {3, 17} <= set(chosen)
-    assert choose_pictures(truth.subset(range(5)), after, before, 12) == list(range(5))
+    assert choose_pictures(truth, before, before, 12)[1] == 0
+    assert choose_pictures(truth.subset(range(5)), after, before, 12) == (list(range(5)), 0)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_pictures_that_alpha_changes_are_chosen_at_alpha_1_too(
+    tmp_path: Path, run: Path, alpha: float
+) -> None:
+    """On picture 3 alone p prefers the looser of two boxes, and the predicted IoU the other."""
+    tight, loose = [5.0, 5.0, 45.0, 45.0], [5.0, 5.0, 45.0, 35.0]  # IoU 1 and 0.75
+    truth = make_truth(tmp_path, [[tight]] * 30, [[0]] * 30, ("a",))
+    usual = make_candidates([tight], [0], [0.9], [0.9])
+    moved = make_candidates([loose, tight], [0, 0], [0.9, 0.8], [0.5, 0.9])
+    found = [moved if number == 3 else usual for number in range(30)]
+    scene = make_scene(truth, found, alpha=alpha)
+    described = describe_slider(scene.facts(run), found)
+    files = [picture["file"] for picture in described["slider"]["pictures"]]
+    assert described["most_changed"] == 1
+    assert len(files) == 12
+    assert "picture3.png" in files
+    html = write_report(
+        run / MODEL_FILE, truth, found, scene.evaluation, scene.sweep, scene.info
+    ).read_text("utf-8")
+    assert "Chosen because alpha changes most there: 1 picture." in html
+    few = make_scene(truth.subset(range(5)), found[:5], alpha=alpha)
+    assert describe_slider(few.facts(run), few.candidates)["most_changed"] == 0
 
 
 def test_a_threshold_below_the_usual_end_is_still_reached(scene: Scene, run: Path) -> None:

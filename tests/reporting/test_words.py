@@ -9,8 +9,14 @@ import pytest
 
 from iouaware.reporting.alpha_words import say_gap, say_held_out
 from iouaware.reporting.cautions import CENTRENESS, caution_choice, caution_few, list_cautions
-from iouaware.reporting.words import answer_good_enough, answer_weakest_class
-from iouaware.running.summary import alpha_line, evaluation_lines, tail_lines
+from iouaware.reporting.words import answer_good_enough, answer_weakest_class, weakest_class
+from iouaware.running.summary import (
+    alpha_line,
+    evaluation_lines,
+    sweep_lines,
+    tail_lines,
+    weakest_class_line,
+)
 from iouaware.structures import Candidates
 from tests.reporting.scenes import (
     Scene,
@@ -76,9 +82,29 @@ def test_p30_pictures_without_boxes_are_explained(tmp_path: Path, run: Path) -> 
 
 
 def test_alpha_1_may_win_and_is_said_to() -> None:
-    assert "Alpha 1, the class score alone, ranks best" in say_held_out(
-        _sweep(1.0, 0.0, 0.0, 0.0), True, 1.0
+    best = {**_sweep(1.0, 0.0, 0.0, 0.0), "AP": [0.52, 0.5]}
+    assert "Alpha 1, the class score alone, ranks best" in say_held_out(best, True, 1.0)
+
+
+def test_alpha_1_that_won_by_the_standard_error_alone_is_not_called_best() -> None:
+    # the curve of _sweep is 50 at alpha 1 and 52 at 0.5
+    text = say_held_out({**_sweep(1.0, 0.002, -0.01, 0.02), "AP": [0.5, 0.52]}, True, 1.0)
+    assert text == (
+        "Alpha 0.5 is 2.0 points of AP above alpha 1 on the pictures that choose, no more than "
+        "chance may give, so alpha 1 is kept."
     )
+    hair = {**_sweep(1.0, 0.0, 0.0, 0.0), "AP": [0.5, 0.5004]}
+    assert "Alpha 0.5 is less than 0.1 points of AP above" in say_held_out(hair, True, 1.0)
+    equal = {**_sweep(1.0, 0.0, 0.0, 0.0), "AP": [0.5, 0.5]}
+    assert "ranks best" in say_held_out(equal, True, 1.0)
+
+
+def test_a_gain_of_nothing_is_neither_gain_nor_loss() -> None:
+    text = say_held_out(_sweep(0.5, 0.0, 0.0, 0.0), True, 1.0)
+    assert text.startswith("Alpha 0.5 neither gains nor loses AP on held-out pictures (95 %")
+    assert text.endswith("So alpha stays at 1.")
+    hair = say_held_out(_sweep(0.5, 0.0002, -0.01, 0.01), True, 0.5)
+    assert hair.startswith("Alpha 0.5 gains less than 0.1 points of AP on held-out pictures")
 
 
 def test_a_gain_that_may_be_chance_is_not_proven() -> None:
@@ -98,6 +124,10 @@ def test_a_loss_keeps_alpha_at_1() -> None:
 def test_figures_at_another_alpha_than_the_chosen_are_named() -> None:
     text = say_held_out(_sweep(0.5, 0.02, 0.01, 0.03), True, 0.3)
     assert text.endswith("The figures here are at alpha 0.3.")
+    # asked for by hand where the choice kept alpha 1
+    for chosen, gain in ((0.5, -0.02), (1.0, 0.0)):
+        kept = say_held_out(_sweep(chosen, gain, -0.03, 0.0), True, 0.5)
+        assert kept.endswith(" The figures here are at alpha 0.5.")
 
 
 def test_a_missing_gain_is_no_claim() -> None:
@@ -204,11 +234,11 @@ def test_p50_an_iou_branch_that_learnt_nothing_is_named(scene: Scene, run: Path)
         one.with_predicted_iou(random.uniform(0.4, 0.6, len(one)).astype(np.float32))
         for one in scene.candidates
     ]
-    facts = make_scene(scene.dataset, blind).facts(run)
+    facts = make_scene(scene.dataset, blind, alpha=1.0).facts(run)
     (said,) = [text for text in list_cautions(facts) if "learnt" in text]
     assert "The IoU branch learnt next to nothing" in said
     assert "(rank correlation " in said
-    assert "Alpha 1, the class score alone, is best here." in said
+    assert said.endswith("So alpha stays at 1.")
 
 
 def test_p50_an_iou_branch_that_says_the_same_of_every_box_is_named(
@@ -217,23 +247,43 @@ def test_p50_an_iou_branch_that_says_the_same_of_every_box_is_named(
     constant = [
         one.with_predicted_iou(np.full(len(one), 0.5, np.float32)) for one in scene.candidates
     ]
-    flat = make_scene(scene.dataset, constant)
+    flat = make_scene(scene.dataset, constant, alpha=1.0)
     (said,) = [text for text in list_cautions(flat.facts(run)) if "learnt" in text]
     assert "(the predicted IoU never varies)" in said
-    assert "Alpha 1, the class score alone, is best here." in said
     # the last lines of train and of evaluate say it too, and those of a good branch do not
-    words = "the IoU branch learnt next to nothing (the predicted IoU never varies), so alpha 1 is"
+    words = "the IoU branch learnt next to nothing (the predicted IoU never varies)"
     lines = tail_lines(run, flat.info, flat.evaluation, flat.sweep, run / "index.html")
     assert len(lines) == 6
-    assert words in lines[1]
-    assert any(line.startswith(f"note: {words}") for line in evaluation_lines(flat.evaluation))
+    assert lines[1].endswith(f"; {words}, so alpha stays at 1")
+    assert f"note: {words}" in evaluation_lines(flat.evaluation)
     good = tail_lines(run, scene.info, scene.evaluation, scene.sweep, run / "index.html")
     assert "learnt" not in " ".join(good)
 
 
+def test_a_branch_that_knows_no_fit_may_still_tell_objects_from_the_rest(
+    scene: Scene, run: Path
+) -> None:
+    """Alpha 0.5 was kept, so nobody may say that alpha 1 is best."""
+    scene.evaluation["correlation_matched"]["predicted_iou"]["spearman"] = 0.02
+    (said,) = [text for text in list_cautions(scene.facts(run)) if "learnt" in text]
+    assert said.endswith("What alpha gains comes from telling boxes on an object from others.")
+    lines = tail_lines(run, scene.info, scene.evaluation, scene.sweep, run / "index.html")
+    words = "(rank correlation 0.02): what alpha gains comes from telling boxes on an object"
+    assert words in lines[1]
+    (note,) = [line for line in evaluation_lines(scene.evaluation) if "learnt" in line]
+    assert words in note
+    # evaluate --alpha 1 does not know what was chosen, and concludes nothing
+    at_1 = {**scene.evaluation, "alpha": 1.0}
+    (note,) = [line for line in evaluation_lines(at_1) if "learnt" in line]
+    assert note == "note: the IoU branch learnt next to nothing (rank correlation 0.02)"
+
+
 def test_a_model_without_iou_branch_is_named(scene: Scene, run: Path) -> None:
-    facts = make_scene(scene.dataset, without_iou(scene.candidates)).facts(run)
-    assert any("no trained IoU branch" in text for text in list_cautions(facts))
+    plain = make_scene(scene.dataset, without_iou(scene.candidates))
+    assert any("no trained IoU branch" in text for text in list_cautions(plain.facts(run)))
+    words = "alpha 1: no IoU branch, nothing to choose"
+    assert alpha_line(1.0, plain.sweep) == sweep_lines(plain.sweep)[-1] == words
+    assert "no IoU branch" not in alpha_line(0.5, scene.sweep)
 
 
 def test_the_weakest_class_and_its_rare_neighbours(scene: Scene, run: Path) -> None:
@@ -254,6 +304,33 @@ def test_one_class_has_a_weakest_size(tmp_path: Path, run: Path) -> None:
     answer = answer_weakest_class(make_scene(truth, [found]).facts(run))
     assert answer.headline == "There is only one: only"
     assert "the small objects are weakest: AP 0.0" in " ".join(answer.sentences)
+
+
+def test_one_class_of_several_with_objects_is_not_called_the_only_one(
+    tmp_path: Path, run: Path
+) -> None:
+    truth = make_truth(tmp_path, [[[30, 30, 90, 90]]], [[1]], ("bolt", "nut", "gear"))
+    found = make_candidates([[30, 30, 90, 90]], [1], [0.9], [0.9])
+    answer = answer_weakest_class(make_scene(truth, [found]).facts(run))
+    assert answer.headline == "Only nut has objects here"
+
+
+def test_the_last_lines_name_the_weakest_class_that_the_page_names(scene: Scene, run: Path) -> None:
+    names = list(scene.info.class_names)
+    counts = [50, 50, 3] + [0] * (len(names) - 3)
+    scene.evaluation["AP_per_class"] = dict(zip(names, [0.9, 0.4, 0.1], strict=False))
+    scene.evaluation["objects_per_class"] = dict(zip(names, counts, strict=True))
+    page = answer_weakest_class(replace(scene.facts(run), class_boxes=np.array(counts)))
+    assert weakest_class_line(scene.evaluation) == f"weakest class: {page.headline}, AP 40.0"
+
+
+def test_the_weakest_class_by_hand() -> None:
+    aps = {"a": 0.3, "b": 0.1, "c": None, "d": 0.1}
+    assert weakest_class(aps, {"a": 10, "b": 9, "c": 50, "d": 9}) == "a"
+    assert weakest_class(aps, {"a": 9, "b": 9, "c": 9, "d": 9}) == "b"  # no other is firm
+    assert weakest_class(aps, {}) == "b"  # a file of an earlier version does not count them
+    assert weakest_class({"c": None}, {"c": 0}) is None
+    assert weakest_class({}, {}) is None
 
 
 def test_crowded_pictures_are_a_caution(scene: Scene, run: Path) -> None:

@@ -14,11 +14,11 @@ from iouaware.running.folder import (
     find_model,
     find_resumable,
     find_run,
-    name_of_data,
     new_run_folder,
     numbered_folder,
     read_json,
     remove_untrained,
+    stem_of_run,
     write_yaml,
 )
 
@@ -70,6 +70,7 @@ def test_p47_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
         ("sets/bolts/data.yaml", "bolts"),
         ("sets/bolts/road signs.yaml", "road-signs"),
         ("sets/my bolts (2)", "my-bolts-2"),
+        ("sets/bolts/data", "bolts"),
     ],
 )
 def test_a_run_is_named_after_its_data(tmp_path: Path, path: str, name: str) -> None:
@@ -79,7 +80,7 @@ def test_a_run_is_named_after_its_data(tmp_path: Path, path: str, name: str) -> 
         place.write_text("")
     else:
         place.mkdir(parents=True)
-    assert name_of_data(place) == name
+    assert stem_of_run(place) == name
 
 
 def test_latest_is_the_run_whose_weights_are_newest() -> None:

@@ -12,7 +12,6 @@ from iouaware.running.summary import (
     alpha_line,
     evaluation_lines,
     figures_line,
-    percent,
     sweep_lines,
     tail_lines,
     threshold_line,
@@ -23,7 +22,7 @@ from iouaware.structures import ModelInfo
 
 def evaluation(**changes: Any) -> dict[str, Any]:
     return {
-        "images": 30, "split": "val", "alpha": 0.5,
+        "images": 30, "split": "val", "run_part": "val", "alpha": 0.5,
         "AP": 0.5349, "AP50": 0.8, "AP75": 0.6, "AP_per_iou": {"0.90": 0.1},
         "AP_per_class": {"nut": 0.7, "bolt": 0.3, "gear": None},
         "baseline": {"AP": 0.52},
@@ -71,6 +70,9 @@ def test_the_threshold_says_what_it_lets_through() -> None:
         "threshold 0.41 on S (best F1 at IoU 0.5): precision 95.0 %, recall 80.0 %, "
         "0.25 false alarms per empty picture"
     )
+    for part in ("test", "none", None):  # it was chosen on other pictures
+        line = threshold_line(evaluation(run_part=part))
+        assert line.startswith("threshold 0.41 on S: precision 95.0 %")
     assert "no empty picture" in threshold_line(evaluation(false_alarms_per_empty_image=None))
     nothing = {"score_threshold": None, "precision": None, "recall": None}
     assert threshold_line(evaluation(operating_point=nothing)).startswith("threshold: none")
@@ -91,7 +93,6 @@ def test_the_tail_has_six_lines_and_two_commands(tmp_path: Path) -> None:
 
 
 def test_p30_a_missing_number_is_said_with_its_reason() -> None:
-    assert percent(None) == "n/a"
     notes = {"APs": "no small object", "recall_at_precision.0.90.0.50": "not reached"}
     lines = evaluation_lines(evaluation(AP=None, notes=notes, diagnosis=["no picture has a box"]))
     assert lines[0].startswith("AP n/a")

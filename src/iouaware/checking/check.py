@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,11 @@ def check_data(
     if model is not None:
         findings += compare_with_model(examined, read_info(model), str(model))
     training = whole_key(examined)
-    classes = dict(count_classes(examined)[training]) if training else {}
+    counts = count_classes(examined)
+    classes = dict(counts[training]) if training else {}
     facts = {
         "format": examined.format,
-        "splits": _count(examined),
+        "splits": _count(examined, counts),
         "classes": classes,
         "pictures": pictures,
         "anchors": anchors,
@@ -65,13 +67,13 @@ def check_data(
     return CheckReport(str(data), sort_findings(findings), facts, lines)
 
 
-def _count(examined: ExaminedSet) -> dict[str, dict[str, Any]]:
+def _count(examined: ExaminedSet, counts: dict[str, Counter[str]]) -> dict[str, dict[str, Any]]:
     return {
         split: {
             "pictures": len(part.dataset),
             "boxes": part.dataset.count_boxes(),
             "empty": len(part.dataset.empty_images()),
-            "classes": dict(count_classes(examined)[split]),
+            "classes": dict(counts[split]),
         }
         for split, part in examined.parts.items()
     }

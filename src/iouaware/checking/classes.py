@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from itertools import combinations
 
 from iouaware.checking.findings import Finding, find
@@ -15,6 +15,9 @@ _FEW = 10
 _MANY_EMPTY = 0.3
 _SHORT = 5  # shorter names differ by one letter by nature: cat, car, cap
 _RARE_SHARE = 0.2  # a slip of the hand is rarer than what was meant
+_PLURAL = re.compile(r"(?<![^\W_])([^\W_]{3,})s(?![^\W_])")
+# between letters, or a letter and a digit
+_PARTING = re.compile(r"(?<=[^\W_])[\s._-]+(?=[^\W\d_])|(?<=[^\W\d_])[\s._-]+(?=[^\W_])")
 
 
 def count_classes(examined: ExaminedSet) -> dict[str, Counter[str]]:
@@ -37,7 +40,7 @@ def find_class_problems(examined: ExaminedSet) -> list[Finding]:
         if not total[name]:
             found.append(find("unused-class", f"{name!r} is named, but no box has it"))
     if training is not None:
-        found += _compare_with_training(counts, training, total)
+        found += _compare_with_training(counts, training)
     return found
 
 
@@ -52,9 +55,7 @@ def find_part_problems(examined: ExaminedSet) -> list[Finding]:
     return found
 
 
-def _compare_with_training(
-    counts: dict[str, Counter[str]], training: str, total: Counter[str]
-) -> Iterator[Finding]:
+def _compare_with_training(counts: dict[str, Counter[str]], training: str) -> Iterator[Finding]:
     learnt = counts[training]
     for split, there in counts.items():
         for name in (name for name, count in there.items() if count and not learnt[name]):
@@ -77,24 +78,48 @@ def _compare_with_training(
 
 
 def _find_similar(names: list[str], total: Counter[str]) -> Iterator[Finding]:
-    plain = {name: _plain(name) for name in names}
-    for first, second in combinations(names, 2):
-        rarer, other = sorted((first, second), key=total.__getitem__)
-        if plain[first] == plain[second] or (
-            _is_slip(first, second) and total[rarer] <= _RARE_SHARE * total[other]
-        ):
-            message = f"{rarer!r} ({total[rarer]:,} boxes) and {other!r} ({total[other]:,} boxes)"
-            yield find("similar-classes", message)
+    alike = _pairs(names, lambda name: {_plain(name)})
+    near = {pair for pair in _pairs(names, _one_letter_less) if _is_slip(*pair, total)}
+    place = {name: position for position, name in enumerate(names)}
+    for pair in sorted(alike | near, key=lambda pair: (place[pair[0]], place[pair[1]])):
+        rarer, other = sorted(pair, key=total.__getitem__)
+        message = f"{rarer!r} ({total[rarer]:,} boxes) and {other!r} ({total[other]:,} boxes)"
+        yield find("similar-classes", message)
+
+
+def _pairs(names: list[str], keys: Callable[[str], set[str]]) -> set[tuple[str, str]]:
+    """Return the pairs of names that share a key, in their order: not all have to be compared."""
+    sharing: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        for key in keys(name):
+            sharing[key].append(name)
+    return {pair for group in sharing.values() for pair in combinations(group, 2)}
 
 
 def _plain(name: str) -> str:
-    """Return a name without case, punctuation and a plural's s."""
-    words = re.findall(r"[^\W_]+", name.casefold())
-    return "".join(word.removesuffix("s") if len(word) > 3 else word for word in words)
+    """Return a name without case, a plural's s, and what parts its words.
+
+    A sign apart from words, or between digits, has a meaning: C++ is not C, nor 1.0 10.
+    """
+    return _PARTING.sub("", _PLURAL.sub(r"\1", name.casefold()))
 
 
-def _is_slip(first: str, second: str) -> bool:
-    """Tell names that differ by a letter left out, added, changed or two exchanged; no digits."""
+def _one_letter_less(name: str) -> set[str]:
+    """Return what is left of a name without one of its letters; names a slip apart share one."""
+    folded = name.casefold()
+    if len(folded) < _SHORT - 1:
+        return set()
+    return {folded, *(folded[:place] + folded[place + 1 :] for place in range(len(folded)))}
+
+
+def _is_slip(first: str, second: str, total: Counter[str]) -> bool:
+    """Tell a name that is rare, and a letter off: left out, added, changed or two exchanged.
+
+    Digits make other names.
+    """
+    rarer, other = sorted((total[first], total[second]))
+    if not other or rarer > _RARE_SHARE * other:
+        return False
     a, b = sorted((first.casefold(), second.casefold()), key=len)
     if len(b) < _SHORT or len(b) - len(a) > 1:
         return False

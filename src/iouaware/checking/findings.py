@@ -104,6 +104,8 @@ KINDS = _table(
     ("unreadable-box", "error", "annotations that cannot be read", _CORRECT_BOX),
     (mending.NOT_FINITE, "error", "boxes that are no numbers", _CORRECT_BOX),
     (mending.WRONG_FORM, "error", "boxes written in another form", "convert the boxes; --fix does"),
+    (mending.UNKNOWN_FORM, "error", "boxes that fit their pictures in no known form", "scale or "
+     "convert the boxes; until then --fix writes nothing"),
     ("odd-form", "error", "single boxes written in another form", "convert the box, or draw it "
      "anew"),
     ("no-area", "error", "boxes without area", "draw the box anew, or take it out"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +10,14 @@ import numpy as np
 
 from iouaware.boxes import box_area
 from iouaware.checking.boxes import repeated_boxes
+from iouaware.checking.copies import COPY_KINDS, choose_copies, entered_again
 from iouaware.checking.findings import Finding
+from iouaware.checking.reading import relative_text
 from iouaware.checking.turns import turn_boxes
 from iouaware.data.dataset import Dataset
 from iouaware.data.examination import StoredPicture
 from iouaware.data.examining import ExaminedSet
+from iouaware.data.mending import UNKNOWN_FORM
 from iouaware.data.writers import WRITERS
 from iouaware.errors import DatasetError
 from iouaware.structures import BoolArray
@@ -28,9 +30,11 @@ CHANGES = {
     "unreadable-box": "left out",
     "unknown-class": "left out",
     "unknown-picture": "left out",
+    "double-image-id": "left out: whose boxes they are cannot be told",
     "double-annotation": "left out",
     "box-no-number": "left out",
     "wrong-form": "boxes converted",
+    "odd-form": "left out",
     "no-area": "left out",
     "outside": "left out",
     "stuck-out": "clipped to the picture",
@@ -41,11 +45,9 @@ CHANGES = {
     "polygon": "the box around it",
     "duplicate-box": "left out",
     "duplicate-picture": "left out",
-    "leak": "left out of the part that is learnt from",
+    "contradicting-copy": "left out, for the picture is in another part too",
+    "leak": "left out of all parts but the last, in the order train, val, test",
 }
-# of a picture in two parts, the one in the part that stands first here is left out
-_GIVEN_UP_FIRST = ("train", "trainval", "all", "val", "test")
-_MOST_LOST = 0.5
 # sides may differ from one scale by this share, for sizes are whole numbers
 _SAME_SCALE = 0.01
 
@@ -77,27 +79,42 @@ def correct(
     """
     broken = {f.file for f in findings if f.kind == "unreadable-picture"}
     turned = {(f.split, f.file) for f in findings if f.kind == "drawn-before-turn"}
-    given_up = _choose_copies(examined, findings)
+    copies = choose_copies(examined, findings)
     changes = [
         Change(f.kind, f.split, f.file, f.annotation, f.message, CHANGES[f.kind])
         for f in findings
-        if f.kind in CHANGES and _is_done(f, given_up)
+        if f.kind in CHANGES and (f.kind not in COPY_KINDS or copies.settles(f))
     ]
     names, ids = _join_classes(examined)
     parts = []
     for split, part in examined.parts.items():
-        dataset = _keep_boxes(part.dataset, ~repeated_boxes(examined, split))
+        left_out = repeated_boxes(examined, split) | _odd_boxes(examined, split, findings)
+        dataset = _keep_boxes(part.dataset, ~left_out)
         dataset, kept, told = _fit_pictures(dataset, part.examination.stored, split, turned)
         changes += told
         for index in range(len(dataset)):
             name = dataset.file_name(index)
-            kept[index] &= name not in broken and (split, name) not in given_up
-        kept &= ~_entered_again(dataset, split, findings)
+            kept[index] &= name not in broken and (split, name) not in copies.given_up
+        kept &= ~entered_again(dataset, split, findings)
         label_of = np.array([names.index(name) for name in dataset.class_names], np.int64)
         labels = label_of[dataset.labels] if len(dataset.labels) else dataset.labels
         dataset = replace(dataset, class_names=names, category_ids=ids, labels=labels)
         parts.append(dataset.subset(np.flatnonzero(kept).astype(np.int64)))
     return parts, changes
+
+
+def refuse_unknown_form(examined: ExaminedSet) -> None:
+    """See that boxes fit their pictures in some known form; a copy would lose most of them.
+
+    Raises:
+        DatasetError: those of a part do not.
+    """
+    for part in examined.parts.values():
+        for problem in part.examination.problems:
+            if problem.kind == UNKNOWN_FORM:
+                raise DatasetError(
+                    f"{problem.place}: {problem.message} first; until then --fix writes nothing"
+                )
 
 
 def write_corrected(parts: Sequence[Dataset], folder: Path) -> None:
@@ -115,57 +132,13 @@ def write_corrected(parts: Sequence[Dataset], folder: Path) -> None:
     WRITERS[parts[0].format](filled, folder)
 
 
-def _is_done(finding: Finding, given_up: set[tuple[str, str]]) -> bool:
-    """Tell whether the copy is free of a finding, where that depends on what is given up."""
-    own = (finding.split, finding.file)
-    if finding.kind == "leak":
-        return bool({own, finding.twin} & given_up)
-    return finding.kind != "duplicate-picture" or _is_entry(finding) or own in given_up
-
-
-def _choose_copies(examined: ExaminedSet, findings: Sequence[Finding]) -> set[tuple[str, str]]:
-    """Return split and file of the copies to leave out, of pictures that are there twice.
-
-    Where a part would lose more than half of its pictures, the split itself is wrong, and the
-    part is left as it is.
-    """
-    given_up: set[tuple[str, str]] = set()
-    for finding in findings:
-        if finding.kind == "duplicate-picture" and not _is_entry(finding):
-            given_up.add((finding.split, finding.file))
-        elif finding.kind == "leak" and finding.twin is not None:
-            both = [(finding.split, finding.file), finding.twin]
-            given_up.add(min(both, key=lambda place: _GIVEN_UP_FIRST.index(place[0])))
-    lost = Counter(split for split, _ in given_up)
-    return {
-        (split, file)
-        for split, file in given_up
-        if lost[split] <= _MOST_LOST * len(examined.parts[split].dataset)
-    }
-
-
-def _is_entry(finding: Finding) -> bool:
-    """Tell whether a picture that is there twice is one file with two entries."""
-    return finding.twin == (finding.split, finding.file)
-
-
-def _entered_again(dataset: Dataset, split: str, findings: Sequence[Finding]) -> BoolArray:
-    """Return a mask [I] of entries that repeat an earlier one, picture and boxes."""
-    twice = {
-        f.file
-        for f in findings
-        if f.kind == "duplicate-picture" and f.split == split and _is_entry(f)
-    }
-    again = np.zeros(len(dataset), np.bool_)
-    seen: set[tuple[str, bytes, bytes]] = set()
-    for index in range(len(dataset)):
-        name = dataset.file_name(index)
-        if name in twice:
-            target = dataset.target(index)
-            entry = (name, target.boxes.tobytes(), target.labels.tobytes())
-            again[index] = entry in seen
-            seen.add(entry)
-    return again
+def _odd_boxes(examined: ExaminedSet, split: str, findings: Sequence[Finding]) -> BoolArray:
+    """Mark the boxes of a part that are written in another form than the rest, [T]."""
+    odd = {f.annotation for f in findings if f.kind == "odd-form" and f.split == split}
+    places = examined.parts[split].examination.places
+    if not odd:
+        return np.zeros(len(places), np.bool_)
+    return np.array([relative_text(place, examined.root) in odd for place in places], np.bool_)
 
 
 def _keep_boxes(dataset: Dataset, kept: BoolArray) -> Dataset:
@@ -233,8 +206,7 @@ def _fit_pictures(
 def _join_classes(examined: ExaminedSet) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the names and ids of all parts: the first part's, then those it lacks."""
     ids: dict[str, int] = {}
-    order = sorted(examined.parts, key=_GIVEN_UP_FIRST.index)
-    for split in order:
+    for split in examined.parts:
         dataset = examined.parts[split].dataset
         for name, id_ in zip(dataset.class_names, dataset.category_ids, strict=True):
             if name not in ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from iouaware.checking.findings import KIND_OF_REPAIR, KINDS, Finding, find
@@ -36,8 +37,11 @@ def find_reading_problems(examined: ExaminedSet) -> list[Finding]:
 
 
 def relative_text(text: str, root: Path) -> str:
-    """Take the data set's folder off the paths in a text."""
-    return text.replace(f"{root}/", "").replace(str(root), "the data set")
+    """Take the data set's folder off the paths in a text; not off those that begin or end alike."""
+    folder = rf"(?<![^\s'\"(]){re.escape(str(root))}"
+    # the name may go on after a space, as in "set pictures/a.jpg"
+    end = r"(?=['\"),;:]|\s(?![^\s/]+/)|$)"
+    return re.sub(f"{folder}{end}", "the data set", re.sub(f"{folder}/", "", text))
 
 
 def _pictures_by_name(part: ExaminedPart) -> _Pictures:
@@ -54,10 +58,12 @@ def _to_finding(
     problem: Problem, split: str, pictures: _Pictures, examined: ExaminedSet
 ) -> Finding:
     kind = KIND_OF_REPAIR.get(problem.kind, problem.kind)
-    file, annotation, message = (
-        relative_text(text, examined.root)
-        for text in (problem.picture, problem.place, problem.message)
+    annotation, message = (
+        relative_text(text, examined.root) for text in (problem.place, problem.message)
     )
+    path = Path(problem.picture)
+    inside = path.is_relative_to(examined.root)
+    file = path.relative_to(examined.root).as_posix() if inside else problem.picture
     head, _, rest = message.partition(": ")
     if not file and not annotation and rest and (examined.root / head).is_file():
         file, message = head, rest  # an error about a whole file begins with its name

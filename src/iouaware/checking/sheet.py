@@ -20,6 +20,19 @@ _RED = (230, 0, 0)
 _Place = tuple[str, int]  # split and index of a picture
 
 
+def refuse_other_suffix(path: Path) -> None:
+    """See that a sheet's name is a picture's, before the work is done.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ConfigError(
+            f"--sheet {path}: found a name ending in {path.suffix or 'nothing'}, expected a "
+            "picture's, such as sheet.jpg"
+        )
+
+
 def write_sheet(examined: ExaminedSet, findings: Sequence[Finding], path: Path) -> int:
     """Draw pictures with their boxes on one sheet: those with findings first, then others.
 
@@ -29,20 +42,14 @@ def write_sheet(examined: ExaminedSet, findings: Sequence[Finding], path: Path) 
     Args:
         examined: what was read.
         findings: gravest first.
-        path: a picture file; replaced if there.
+        path: a picture file, as ``refuse_other_suffix`` lets pass; replaced if there.
 
     Returns:
         How many pictures are on it.
 
     Raises:
-        ConfigError: the path names no kind of picture.
         DatasetError: no picture can be drawn.
     """
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise ConfigError(
-            f"--sheet {path}: found a name ending in {path.suffix or 'nothing'}, expected a "
-            "picture's, such as sheet.jpg"
-        )
     tiles: list[Image.Image] = []
     captions: list[str] = []
     for (split, index), finding in _choose(examined, findings):

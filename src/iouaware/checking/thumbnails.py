@@ -39,13 +39,11 @@ class Thumbnails:
         rows: [D] indices of the pictures that were decoded.
         pixels: [D, 24, 24] uint8, grey.
         broken: index of a picture -> why it cannot be decoded.
-        asked: how many pictures were to be decoded.
     """
 
     rows: NDArray[np.int64]
     pixels: NDArray[np.uint8]
     broken: dict[int, str]
-    asked: int
 
 
 def choose_pictures(
@@ -95,7 +93,7 @@ def read_thumbnails(paths: Sequence[Path], chosen: Sequence[int]) -> Thumbnails:
             rows.append(index)
             pixels.append(found)
     stacked = np.array(pixels, np.uint8).reshape(-1, _SIDE, _SIDE)
-    return Thumbnails(np.array(rows, np.int64), stacked, broken, len(chosen))
+    return Thumbnails(np.array(rows, np.int64), stacked, broken)
 
 
 def find_alike(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:

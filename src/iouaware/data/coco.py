@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import compress
 from pathlib import Path
@@ -56,8 +57,9 @@ def read_coco(
     classes = classes or own
     labels = classes.labels_of(own.names, str(annotations))
     label_of_id = {id_: labels[name] for id_, name in zip(own.ids, own.names, strict=True)}
+    listed = _with_own_id(content["images"], annotations, examination)
     by_image = _group_by_image(content, annotations, examination)
-    images, paths, declared = _find_pictures(content["images"], annotations, finder, examination)
+    images, paths, declared = _find_pictures(listed, annotations, finder, examination)
     builder = DatasetBuilder(
         "coco", root, split, classes.names, classes.ids, strict, "xywh", examination
     )
@@ -168,20 +170,38 @@ def _without_phantom(content: dict[str, Any]) -> list[dict[str, Any]]:
     return categories
 
 
+def _with_own_id(
+    images: list[dict[str, Any]], annotations: Path, examination: Examination | None
+) -> list[dict[str, Any]]:
+    """Return the images whose id no other has: whose the boxes of the others are, no one knows.
+
+    Raises:
+        DatasetError: an image has no id, or that of another one.
+    """
+    if any(not isinstance(image.get("id"), int | str) for image in images):
+        raise DatasetError(f"{annotations}: an image has no id; expected a number")
+    by_id: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for image in images:
+        by_id[image["id"]].append(image)
+    for id_, same in by_id.items():
+        names = [shown(image.get("file_name")) for image in same]
+        where = f"{annotations} image {shown(id_)}"
+        with noting(examination, "double-image-id", str(same[0].get("file_name", "")), where):
+            if len(same) > 1:
+                raise DatasetError(
+                    f"{where}: {len(same)} images have this id, {' and '.join(names[:3])}; "
+                    "expected one each"
+                )
+    return [image for image in images if len(by_id[image["id"]]) == 1]
+
+
 def _group_by_image(
     content: dict[str, Any], annotations: Path, examination: Examination | None
 ) -> dict[Any, list[tuple[int, dict[str, Any]]]]:
     """Sort annotations to their images, each with its place in the file."""
-    ids = [image.get("id") for image in content["images"]]
-    if any(not isinstance(id_, int | str) for id_ in ids):
-        raise DatasetError(f"{annotations}: an image has no id; expected a number")
-    double = _first_double(ids)
-    if double is not None:
-        with noting(examination, "double-image-id", "", annotations):
-            raise DatasetError(
-                f"{annotations}: two images have the id {shown(double)}; expected one each"
-            )
-    grouped: dict[Any, list[tuple[int, dict[str, Any]]]] = {id_: [] for id_ in ids}
+    grouped: dict[Any, list[tuple[int, dict[str, Any]]]] = {
+        image["id"]: [] for image in content["images"]
+    }
     for position, row in enumerate(content["annotations"]):
         image_id = row.get("image_id")
         if not isinstance(image_id, int | str) or image_id not in grouped:

@@ -7,6 +7,7 @@ from pathlib import Path
 from iouaware.data.examination import Examination
 from iouaware.data.parts import ALL, SPLIT_ALIASES, CocoPart, Layout, split_folders, split_of
 from iouaware.data.picture_finder import PictureFinder
+from iouaware.parsing import parse_json
 
 # COCO's other tasks lie in the same folder
 _OTHER_TASKS = ("captions", "keypoints", "panoptic", "stuff", "image_info")
@@ -50,9 +51,8 @@ def _json_files(data: Path) -> dict[str, list[Path]]:
     """Sort the JSON files that hold boxes by split, the best of each split first."""
     found: dict[str, list[Path]] = {}
     for folder in (data / "annotations", data / "Annotations", data):
-        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-            if _holds_boxes(path):
-                found.setdefault(split_of(path.stem) or ALL, []).append(path)
+        for path in _find_parts(folder):
+            found.setdefault(split_of(path.stem) or ALL, []).append(path)
         if found:
             break
     for split, folder in split_folders(data).items():
@@ -64,6 +64,34 @@ def _json_files(data: Path) -> dict[str, list[Path]]:
         # instances_val2017.json before others, then the shortest name
         paths.sort(key=lambda path: ("instances" not in path.stem, len(path.name), path.name))
     return found
+
+
+def _find_parts(folder: Path) -> list[Path]:
+    """Return the JSON files that hold boxes, and beside them those called after other splits.
+
+    A val.json that is cut off or of another form is an error for reading to tell: passed over, it
+    would have training split the rest without a word.
+    """
+    paths = sorted(folder.glob("*.json"))
+    sure = [path for path in paths if _holds_boxes(path)]
+    taken = {split_of(path.stem) for path in sure}
+    if not sure:
+        return []
+    return sure + [p for p in paths if split_of(p.stem) not in taken and _is_called_a_part(p)]
+
+
+def _is_called_a_part(path: Path) -> bool:
+    """Tell a file called after a split; not a test part whose annotations were never published."""
+    split = split_of(path.stem)
+    if split is None or path.stem.lower() not in SPLIT_ALIASES[split]:
+        return False
+    if split != "test":
+        return True
+    try:
+        content = parse_json(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return True
+    return not isinstance(content, dict) or "annotations" in content
 
 
 def _holds_boxes(path: Path) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from iouaware.data.examination import Examination, noting
 from iouaware.data.mending import (
+    UNKNOWN_FORM,
     WRONG_FORM,
     Mended,
     convert_form,
@@ -236,7 +237,8 @@ class DatasetBuilder:
         suspicion = find_wrong_form(boxes, box_wh, self._box_form)
         if suspicion is not None:
             place = name(suspicion.first_row)[1]
-            with noting(self._examination, WRONG_FORM, "", place):
+            kind = UNKNOWN_FORM if suspicion.looks_like is None else WRONG_FORM
+            with noting(self._examination, kind, "", place):
                 raise DatasetError(f"{place}: {suspicion.message}")
             if suspicion.looks_like is not None:
                 boxes = convert_form(boxes, box_wh, self._box_form, suspicion.looks_like)

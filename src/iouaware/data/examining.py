@@ -10,7 +10,8 @@ from iouaware.data.examination import Examination, noting
 from iouaware.data.layouts import recognise
 from iouaware.data.parts import ALL
 
-_ORDER = ("train", "trainval", ALL, "val", "test")
+# what is learnt from stands first, what must stay as it is last
+PART_ORDER = ("train", "trainval", ALL, "val", "test")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class ExaminedSet:
         format: ``coco``, ``voc`` or ``yolo``.
         found_by: the file or folder that gave the format away.
         root: folder of the data set, absolute.
-        parts: split -> what was read of it; ``all`` where there are no splits.
+        parts: split -> what was read of it, in ``PART_ORDER``; ``all`` where there are no splits.
         layout: what was noted before any part was read.
         lines: what was chosen or left out, one line each.
     """
@@ -51,8 +52,8 @@ class ExaminedSet:
 def examine(data: Path, images: Path | None = None) -> ExaminedSet:
     """Read every part of a data set and note what is wrong instead of raising it.
 
-    A part whose file cannot be read at all is left out with a note. VOC's trainval is left out
-    where it is the sum of two other parts.
+    A part whose file cannot be read at all is left out with a note. Trainval is left out
+    beside train, as in training.
 
     Args:
         data: a folder, or the file that describes the data.
@@ -64,7 +65,7 @@ def examine(data: Path, images: Path | None = None) -> ExaminedSet:
     layout_notes = Examination()
     layout, lines = recognise(data, images, layout_notes)
     parts = {}
-    for split, part in sorted(layout.parts.items(), key=lambda item: _ORDER.index(item[0])):
+    for split, part in sorted(layout.parts.items(), key=lambda item: PART_ORDER.index(item[0])):
         if split == "trainval" and "train" in layout.parts:
             continue
         examination = Examination()

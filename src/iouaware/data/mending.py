@@ -25,6 +25,7 @@ POLYGON = "polygons read as the boxes around them"
 # what no repair can help
 NOT_FINITE = "box-no-number"
 WRONG_FORM = "wrong-form"
+UNKNOWN_FORM = "unknown-form"
 _NAMED_FILES = 3
 # text files round: an edge this far outside is not worth a word, px
 _ROUNDING = 0.01

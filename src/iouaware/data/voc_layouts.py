@@ -56,6 +56,7 @@ def find_voc(
     if not pairs:
         return None
     _drop_unlabelled(pairs, notes)
+    _tell_passed_over(pairs, notes)
     found_by = years[0].annotations.relative_to(data).as_posix() if years else "*.xml"
     parts = {split: VocPart(tuple(found), data) for split, found in pairs.items()}
     return Layout("voc", found_by, {**parts}, tuple(notes))
@@ -267,3 +268,16 @@ def _drop_unlabelled(pairs: dict[str, _Pairs], notes: list[str]) -> None:
     if test and all(xml is None for _, xml in test):
         del pairs["test"]
         notes.append(f"test is left out: none of its {len(test):,} pictures has an XML file")
+
+
+def _tell_passed_over(pairs: dict[str, _Pairs], notes: list[str]) -> None:
+    """Tell of pictures in trainval alone: beside train it is taken for the sum of train and val."""
+    if "train" not in pairs:
+        return
+    taken = {picture for split in ("train", "val") for picture, _ in pairs.get(split, ())}
+    others = [picture for picture, _ in pairs.get("trainval", ()) if picture not in taken]
+    if others:
+        notes.append(
+            f"{len(others):,} pictures of trainval are left out, such as {others[0].name}: they "
+            "are in neither train nor val"
+        )

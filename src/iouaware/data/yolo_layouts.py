@@ -108,7 +108,12 @@ def _from_yaml(path: Path, images: Path | None, examination: Examination | None)
                 labels = labels_folder(place or root / str(entry))
                 pairs += pair_labels(labels, images, path, examination)
             elif place is not None:
-                pairs += pair_place(place, bases, examination)
+                found = pair_place(place, bases, examination)
+                if not found:
+                    notes.append(
+                        f"no pictures in {str(entry)[:200]}, which {path.name} names for {split}"
+                    )
+                pairs += found
         if pairs:
             parts[split] = YoloPart(tuple(pairs), classes, root, keypoints)
     if not parts:

@@ -83,6 +83,9 @@ def evaluate_candidates(
         "split": dataset.split,
         "images": len(dataset),
         "objects": int(judged[1.0].matches.objects.sum()),
+        "objects_per_class": dict(
+            zip(dataset.class_names, judged[1.0].matches.objects.sum(0).tolist(), strict=True)
+        ),
         "formula": FORMULA,
         "alpha": alpha,
         **figures,

@@ -102,8 +102,12 @@ class Detections:
         """Keep the detections with at least this predicted IoU and S, of the class of this name.
 
         Raises:
-            ValueError: the model has no class of that name, or predicts no IoU.
+            ValueError: the model has no class of that name, or predicts no IoU, or a value lies
+                outside 0..1.
         """
+        for key, value in (("min_iou", min_iou), ("min_score", min_score)):
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{key} is {value}, expected 0..1")
         keep = np.ones(len(self), np.bool_)
         if min_iou is not None and min_iou > 0:
             if self.predicted_iou is None:

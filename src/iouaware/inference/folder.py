@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from iouaware.errors import DatasetError, UnreadableError
 from iouaware.inference.formats import Form, PredictionWriter, to_header
 from iouaware.inference.predictor import Predictor
 from iouaware.inference.selection import check_thresholds, resolve_alpha
@@ -45,7 +46,8 @@ def predict_folder(
         The path of ``predictions.json``.
 
     Raises:
-        DatasetError: a source is missing, is no picture, or cannot be read.
+        UnreadableError: files that cannot be read are left out; all others are answered.
+        DatasetError: a source is missing or is no picture, or none can be read.
         ConfigError: ``min_iou`` is asked of a model without a trained IoU branch.
         ValueError: a value lies outside its range.
     """
@@ -56,16 +58,22 @@ def predict_folder(
         score_threshold = predictor.info.score_threshold(alpha)
     check_thresholds(predictor.info, score_threshold, min_iou)
     names: list[Source] = []  # of the pictures read and not yet answered: one batch
+    failed: list[DatasetError] = []
 
     def pictures() -> Iterator[tuple[str | None, ImageArray]]:
-        for source, image in read_sources(listed):
-            names.append(source)
-            yield source.path.as_posix(), image
+        for file in listed:
+            try:
+                for source, image in read_sources([file]):
+                    names.append(source)
+                    yield source.path.as_posix(), image
+            except DatasetError as error:  # the work on all others must not be lost
+                failed.append(error)
 
     out.mkdir(parents=True, exist_ok=True)
     header = to_header(predictor.name, predictor.class_names, alpha, score_threshold)
     with PredictionWriter(out, form, header) as writer:
         answers = predictor.stream(pictures(), alpha, score_threshold, min_iou, max_detections)
+        done = 0
         for done, found in enumerate(answers, start=1):
             source = names.pop(0)
             writer.add(found, source.name)
@@ -75,6 +83,15 @@ def predict_folder(
                 found.save(path)
             if progress is not None:
                 progress(done, total)
+        if failed and not done:
+            raise failed[0]
+    if failed:
+        raise UnreadableError(
+            f"{len(failed):,} of {len(listed):,} files cannot be read, the others are in "
+            f"{writer.path}; the first: {failed[0]}",
+            writer.path,
+            [str(error) for error in failed],
+        )
     return writer.path
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from iouaware.config import InferenceConfig, Precision, build_inference_config
-from iouaware.errors import CheckpointError
+from iouaware.errors import CheckpointError, ConfigError, one_line
 from iouaware.images import canvas_fill, resize_to_canvas
 from iouaware.inference.ahead import make_ahead
 from iouaware.inference.detections import Detections
@@ -217,7 +217,8 @@ def load(
 
     Raises:
         CheckpointError: no model there, or none that can be used.
-        ConfigError: the runtime of an exported file is not installed.
+        ConfigError: no such device or precision, or the runtime of an exported file is not
+            installed.
     """
     file = Path(path)
     if is_exported(file):
@@ -242,7 +243,13 @@ def load(
     detector, info = read_model(file)
     settings = build_inference_config(info.config, "the model's settings")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    backend = TorchBackend(detector, settings, device, info.has_iou, precision)
+    try:
+        backend = TorchBackend(detector, settings, device, info.has_iou, precision)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"device is {device!r}: torch cannot use it here ({one_line(error, 100)}); expected "
+            "cpu, or cuda where there is such a GPU"
+        ) from error
     return Predictor(backend, info, name=Path(path).as_posix())
 
 

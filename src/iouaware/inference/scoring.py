@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 from array_api_compat import array_namespace
 
@@ -33,7 +34,7 @@ def fuse_scores(class_scores: Array, predicted_iou: Array, alpha: float) -> Arra
     """
     check_alpha(alpha)
     p_shape, iou_shape = tuple(class_scores.shape), tuple(predicted_iou.shape)
-    if p_shape[:-1] == iou_shape:
+    if p_shape != iou_shape and p_shape[:-1] == iou_shape:
         predicted_iou = predicted_iou[..., None]  # [..., A, 1]
     elif p_shape != iou_shape:
         raise ValueError(
@@ -57,8 +58,8 @@ def check_alpha(alpha: float) -> None:
     Raises:
         ValueError: alpha lies outside 0..1 or is no number.
     """
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is {alpha}, expected 0..1 in {FORMULA}")
+    if not isinstance(alpha, Real) or not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha!r}, expected 0..1 in {FORMULA}")
 
 
 def _log(xp: Array, values: Array) -> Array:

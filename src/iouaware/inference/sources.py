@@ -96,7 +96,7 @@ def _to_array(source: Any) -> NDArray[Any]:
     """Turn a tensor [3, H, W] (uint8, or float 0..1) into an array [H, W, 3]; arrays pass."""
     if isinstance(source, np.ndarray):
         return source
-    if not hasattr(source, "detach"):
+    if not (hasattr(source, "detach") and hasattr(source, "cpu")):  # an open file has the first
         raise ValueError(
             f"found {type(source).__name__}, expected a path, a Pillow image, an array "
             "[H, W, 3] uint8, a tensor [3, H, W], or a list of them"

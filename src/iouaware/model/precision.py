@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from iouaware.config import Precision
+from iouaware.errors import ConfigError
 
 Pair = tuple[int, ...]
 
@@ -22,7 +23,12 @@ def choose_precision(precision: Precision, device: str) -> torch.dtype | None:
         precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``. ``auto`` is float16 on CUDA,
             bfloat16 on a processor that multiplies in it, float32 elsewhere.
         device: torch's name of the device.
+
+    Raises:
+        ConfigError: no such precision.
     """
+    if precision not in (known := get_args(Precision)):
+        raise ConfigError(f"precision is {precision!r}, expected one of {', '.join(known)}")
     if precision == "auto":
         kind = torch.device(device).type
         if kind == "cuda":

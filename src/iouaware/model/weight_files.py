@@ -16,9 +16,9 @@ from torch.hub import load_state_dict_from_url
 
 from iouaware.errors import CheckpointError, one_line
 from iouaware.parsing import parse_json
+from iouaware.places import MODEL_FILE
 from iouaware.structures import ModelInfo
 
-MODEL_FILE = "model.safetensors"
 HEADER_KEY = "iouaware"
 HEADER_FORMAT = 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 
@@ -45,7 +44,7 @@ def advise(facts: Facts) -> list[Step]:
     return steps or [
         Step(
             "No single weakness stands out. Try it on pictures of your own.",
-            f"iouaware predict {shlex.quote(str(facts.files.folder))} PICTURES",
+            facts.files.predict_command,
             0.0,
         )
     ]
@@ -55,7 +54,7 @@ def _learn_by_heart(facts: Facts) -> Step:
     return Step(
         "See first whether it can learn eight pictures by heart, and look at first_batch.jpg: "
         "boxes that do not lie on the objects there are a fault in the annotations.",
-        f"iouaware train {facts.data_argument} --overfit 8",
+        facts.files.train_command("--overfit", 8),
         1.0,
     )
 
@@ -69,11 +68,13 @@ def _train_longer(facts: Facts) -> Step | None:
     rise = curve[-1][1] - before
     if rise < 0.005:
         return None
-    epochs = round(2 * curve[-1][0])
+    minutes = number_or_none(facts.files.setting("train", "minutes"))
+    longer = ["--epochs", round(2 * curve[-1][0])]
+    longer += ["--minutes", f"{2 * minutes:g}"] if minutes is not None else []
     return Step(
         f"AP was still rising when training ended, by {points(rise)} points in the last third of "
         "its validations. Train longer.",
-        f"iouaware train {facts.data_argument} --epochs {epochs}",
+        facts.files.train_command(*longer),
         min(1.0, 5 * rise),
     )
 
@@ -104,13 +105,14 @@ def _misses(facts: Facts) -> Step | None:
         return Step(
             f"{text}, the small ones above all (middle size {np.median(lost):.0f} px against "
             f"{np.median(found):.0f} px of those found). Train at a larger size.",
-            f"iouaware train {facts.data_argument} --image-size {_larger_size(facts)}",
+            facts.files.train_command("--image-size", _larger_size(facts)),
             share,
         )
     names = Counter(facts.info.class_names[miss.label] for miss in facts.misses)
     name, number = names.most_common(1)[0]
+    most = "most of them" if 2 * number > len(facts.misses) else "above all"
     return Step(
-        f"{text}, most of them {name} ({number:,}). Look at them below; add pictures like those.",
+        f"{text}, {most} {name} ({number:,}). Look at them below; add pictures like those.",
         "",
         share,
     )
@@ -125,7 +127,7 @@ def _loose(facts: Facts) -> Step | None:
         f"{percent(share, 0)} % of the boxes that hit overlap their object by less than "
         f"{TIGHT_IOU}. Look at “sure but loose” below: where the true boxes are drawn "
         "badly, mend those; else train at a larger size.",
-        f"iouaware train {facts.data_argument} --image-size {_larger_size(facts)}",
+        facts.files.train_command("--image-size", _larger_size(facts)),
         share / 2,
     )
 
@@ -138,24 +140,20 @@ def _false_alarms(facts: Facts) -> Step | None:
     return Step(
         f"{counted(alarms, 'box', 'boxes')} of {len(facts.shown):,} drawn are on nothing. Some may "
         "be objects that nobody marked: look at them below. Add pictures without objects.",
-        f"iouaware train {facts.data_argument} --empty FOLDER",
+        facts.files.train_command("--empty", "FOLDER"),
         share,
     )
 
 
 def _confusions(facts: Facts) -> Step | None:
-    confused = facts.shown.of_kind(Kind.CONFUSED)
-    share = len(confused) / facts.boxes
+    pairs = facts.confusions()
+    share = pairs.total() / facts.boxes
     if share < 0.05:
         return None
-    pairs = Counter(
-        (int(facts.dataset.target(int(image)).labels[truth]), int(label))
-        for image, truth, label in zip(confused.image, confused.truth, confused.labels, strict=True)
-    )
     (meant, called), number = pairs.most_common(1)[0]
     names = facts.info.class_names
     return Step(
-        f"{counted(len(confused), 'box', 'boxes')} bear the wrong class; {names[meant]} is called "
+        f"{counted(pairs.total(), 'box', 'boxes')} bear the wrong class; {names[meant]} is called "
         f"{names[called]} {counted(number, 'time')}. Check their labels, or add pictures of both.",
         "",
         share,
@@ -173,10 +171,9 @@ def _ranking(facts: Facts) -> Step | None:
     text += " (the localisation oracle). "
     if facts.info.has_iou:
         return Step(text + "More training pictures help the IoU branch most.", "", left)
-    run = shlex.quote(str(facts.files.folder))
     return Step(
         text + "Train an IoU branch for this model; the rest of it stays as it is.",
-        f"iouaware adopt {run} --data {facts.data_argument}",
+        facts.files.adopt_command,
         left,
     )
 

@@ -8,6 +8,9 @@ from iouaware.evaluation.held_out import kept_alpha
 from iouaware.reporting.facts import Facts
 from iouaware.reporting.numerals import alpha_text, is_number, number_or_none, percent, points
 
+# where predicted and true IoU do not go together among boxes on an object
+GAIN_WITHOUT_FIT = "what alpha gains comes from telling boxes on an object from others"
+
 
 def say_held_out(sweep: dict[str, Any], has_iou: bool, alpha: float) -> str:
     """Say what alpha buys on pictures that did not choose it.
@@ -25,23 +28,45 @@ def say_held_out(sweep: dict[str, Any], has_iou: bool, alpha: float) -> str:
         return "The gain of alpha on held-out pictures could not be measured."
     if not any(sweep.get("AP") or ()):
         return "As long as nothing is found, alpha cannot be judged."
-    chosen, kept = float(held.get("alpha", 1.0)), kept_alpha(held)
+    chosen, kept, figure = float(held.get("alpha", 1.0)), kept_alpha(held), held.get("figure", "AP")
     if chosen == 1:
+        text = _say_alpha_1(sweep, figure)
+    else:
+        change = f"gains {_size(gain)} of" if gain > 0 else f"loses {_size(-gain)} of"
+        change = change if gain else "neither gains nor loses"
+        text = f"Alpha {alpha_text(chosen)} {change} {figure} on held-out pictures"
+        if all(is_number(end) for end in interval):
+            text += f" (95 % interval {points(interval[0])} to {points(interval[1])})"
+        text += ": proven." if held.get("proven") else ": not proven, it may be chance."
+        text += " So alpha stays at 1." if kept == 1 else ""
+    return text if alpha == kept else f"{text} The figures here are at alpha {alpha_text(alpha)}."
+
+
+def _say_alpha_1(sweep: dict[str, Any], figure: str) -> str:
+    """Say why alpha 1 was chosen: it is the best, or the best is no more above it than by chance.
+
+    Args:
+        sweep: as in sweep.json.
+        figure: that chose.
+    """
+    pairs = zip(sweep.get("alphas") or (), sweep.get(figure) or (), strict=False)
+    curve = {float(alpha): value for alpha, value in pairs if is_number(value)}
+    best = max(curve, key=lambda alpha: (curve[alpha], alpha), default=1.0)
+    if best == 1 or 1.0 not in curve:
         return (
             "Alpha 1, the class score alone, ranks best on this data: the predicted IoU does not "
             "help to order the boxes here."
         )
-    change = "gains" if gain > 0 else "loses"
-    size = f"{points(abs(gain)).lstrip('+')} points of {held.get('figure', 'AP')}"
-    text = f"Alpha {alpha_text(chosen)} {change} {size} on held-out pictures"
-    if all(is_number(end) for end in interval):
-        text += f" (95 % interval {points(interval[0])} to {points(interval[1])})"
-    text += ": proven." if held.get("proven") else ": not proven, it may be chance."
-    if kept == 1:
-        text += " So alpha stays at 1."
-    elif kept != alpha:
-        text += f" The figures here are at alpha {alpha_text(alpha)}."
-    return text
+    return (
+        f"Alpha {alpha_text(best)} is {_size(curve[best] - curve[1.0])} of {figure} above alpha 1 "
+        "on the pictures that choose, no more than chance may give, so alpha 1 is kept."
+    )
+
+
+def _size(difference: float) -> str:
+    """Write a difference above 0 in points: 0.0114 is ``1.1 points``."""
+    size = points(difference).lstrip("+")
+    return "less than 0.1 points" if size == "0.0" else f"{size} points"
 
 
 def say_gap(facts: Facts) -> str:

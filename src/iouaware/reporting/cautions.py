@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from iouaware.evaluation.localisation import learnt_little
+from iouaware.reporting.alpha_words import GAIN_WITHOUT_FIT
 from iouaware.reporting.facts import Facts
 from iouaware.reporting.numerals import counted
 from iouaware.structures import ModelInfo
@@ -31,11 +32,11 @@ def list_cautions(facts: Facts) -> list[str]:
         )
     elif facts.info.learns_centreness:
         cautions.append(CENTRENESS)
-    elif learnt_little(facts.evaluation) is not None:
+    elif (shown_by := learnt_little(facts.evaluation)) is not None:
         cautions.append(
             "The IoU branch learnt next to nothing: among boxes on an object, predicted and true "
-            f"IoU do not go together ({learnt_little(facts.evaluation)}). "
-            "Alpha 1, the class score alone, is best here."
+            f"IoU do not go together ({shown_by}). "
+            + (sentence(GAIN_WITHOUT_FIT) if facts.info.alpha < 1 else "So alpha stays at 1.")
         )
     if facts.note("max_detections"):
         cautions.append(sentence(facts.note("max_detections")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from iouaware.config import InferenceConfig, build_inference_config
 from iouaware.data.dataset import Dataset
+from iouaware.places import name_of_data
 from iouaware.reporting.judging import Judged, Kind, Miss, find_misses, judge_detections
 from iouaware.reporting.numerals import is_number, number_or_none
 from iouaware.reporting.run_files import RunFiles
@@ -104,13 +105,8 @@ class Facts:
 
     @property
     def data_name(self) -> str:
-        """Name of the data set: its folder."""
-        return Path(str(self.evaluation.get("data") or self.dataset.root)).name or "data"
-
-    @property
-    def data_argument(self) -> str:
-        """The data set as it is written in a command."""
-        return shlex.quote(str(self.evaluation.get("data") or self.dataset.root))
+        """What the data set that was evaluated is called."""
+        return name_of_data(Path(str(self.evaluation.get("data") or self.dataset.root)))
 
     @property
     def split(self) -> str:
@@ -124,7 +120,7 @@ class Facts:
         data, split = (self.sweep.get(key) or self.evaluation.get(key) for key in keys)
         if [data, split] == [self.evaluation.get(key) for key in keys]:
             return ""
-        of = "" if data == self.evaluation.get("data") else f" of {Path(str(data)).name}"
+        of = "" if data == self.evaluation.get("data") else f" of {name_of_data(Path(str(data)))}"
         return (
             f", on the {split} pictures{of}; the other figures here are of the {self.split} part"
             + (f" of {self.data_name}" if of else "")
@@ -156,6 +152,15 @@ class Facts:
         """Return why a number of evaluation.json does not exist, or an empty text."""
         notes = self.evaluation.get("notes") or {}
         return str(notes.get(key, "")) if isinstance(notes, dict) else ""
+
+    def confusions(self) -> Counter[tuple[int, int]]:
+        """Count the drawn boxes that bear a wrong class, by (label of the object, that drawn)."""
+        confused = self.shown.of_kind(Kind.CONFUSED)
+        rows = zip(confused.image, confused.truth, confused.labels, strict=True)
+        return Counter(
+            (int(self.dataset.target(int(image)).labels[truth]), int(label))
+            for image, truth, label in rows
+        )
 
     def classes(self) -> list[ClassFacts]:
         """Return the rows of the class table, weakest AP first, classes without AP last."""

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from iouaware.places import name_of_data
 from iouaware.reporting.alpha_words import say_held_out
 from iouaware.reporting.cautions import CENTRENESS, caution_choice, caution_few
 from iouaware.reporting.facts import display_threshold
@@ -20,12 +21,13 @@ MOST_NAMES = 30
 
 
 def write_model_card(
-    run: Path, info: ModelInfo, evaluation: dict[str, Any], sweep: dict[str, Any]
+    model: Path, info: ModelInfo, evaluation: dict[str, Any], sweep: dict[str, Any]
 ) -> Path:
-    """Write ``RUN/MODEL_CARD.md``; an older one is replaced.
+    """Write ``MODEL_CARD.md`` beside a model; an older one is replaced.
 
     Args:
-        run: the run folder; environment.json and split.json are read where they exist.
+        model: the model's file; environment.json and split.json of its run are read where they
+            exist.
         info: the model's header.
         evaluation: as in evaluation.json.
         sweep: as in sweep.json.
@@ -36,23 +38,24 @@ def write_model_card(
     Raises:
         CheckpointError: a file of the run folder cannot be read.
     """
-    card = render_model_card(run, info, evaluation, sweep)
-    beside = run / f".MODEL_CARD.md.{os.getpid()}"
+    card = render_model_card(model, info, evaluation, sweep)
+    beside = model.parent / f".MODEL_CARD.md.{os.getpid()}"
     beside.write_text(card, "utf-8", errors="backslashreplace")  # names that are no Unicode
-    beside.replace(run / "MODEL_CARD.md")
-    return run / "MODEL_CARD.md"
+    beside.replace(model.parent / "MODEL_CARD.md")
+    return model.parent / "MODEL_CARD.md"
 
 
 def render_model_card(
-    run: Path, info: ModelInfo, evaluation: dict[str, Any], sweep: dict[str, Any]
+    model: Path, info: ModelInfo, evaluation: dict[str, Any], sweep: dict[str, Any]
 ) -> str:
     """Return the card's text."""
-    files = read_run_files(run)
+    files = read_run_files(model)
     split = str(evaluation.get("split") or "val")
     pictures, boxes = (
         int(number_or_none(evaluation.get(key)) or 0) for key in ("images", "objects")
     )
-    data = Path(str(evaluation.get("data") or "")).name or "data"
+    place = evaluation.get("data")
+    data = name_of_data(Path(str(place))) if place else "data"
     judged_alpha = float(evaluation.get("alpha", info.alpha))
     per_class = evaluation.get("AP_per_class") or {}
     names = [escape_markdown(name) for name in info.class_names]
@@ -65,6 +68,7 @@ def render_model_card(
         .get_template("model_card.md.j2")
         .render(
             title=f"{escape_markdown(data)} detector",
+            model=model.name,
             backbone=escape_markdown(str(backbone)),
             class_count=counted(len(names), "class", "classes"),
             classes=", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else ""),

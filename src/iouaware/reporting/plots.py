@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from iouaware.evaluation.localisation import correlate
 from iouaware.reporting.judging import Judged, Kind
 from iouaware.reporting.numerals import (
     alpha_text,
@@ -107,13 +106,14 @@ def plot_alpha_by_strictness(sweep: dict[str, Any]) -> Markup | None:
     )
 
 
-def plot_fit(values: FloatArray, iou: FloatArray, name: str) -> Markup | None:
+def plot_fit(values: FloatArray, iou: FloatArray, name: str, correlation: str) -> Markup | None:
     """Draw true IoU against a number of each box, with the mean of each tenth.
 
     Args:
         values: p, predicted IoU or S of each box, [D], 0..1.
         iou: true IoU, [D].
         name: of the number, for the axis.
+        correlation: of both by rank, in words.
     """
     if not len(values):
         return None
@@ -126,7 +126,6 @@ def plot_fit(values: FloatArray, iou: FloatArray, name: str) -> Markup | None:
         for n in range(10)
         if (cell == n).sum() >= 5
     ]
-    correlation = ratio(correlate(values, iou)["spearman"])
     return axes.draw(
         f"True IoU against {name}, {len(rows)} boxes; rank correlation {correlation}",
         axes.grid(TENTHS, TENTHS, (name, "true IoU")),

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 import iouaware
@@ -47,18 +45,18 @@ __all__ = ["render_report", "write_model_card", "write_report"]
 
 
 def write_report(
-    run: Path,
+    model: Path,
     dataset: Dataset,
     candidates: Sequence[Candidates],
     evaluation: dict[str, Any],
     sweep: dict[str, Any],
     info: ModelInfo,
 ) -> Path:
-    """Write ``RUN/report/index.html``; an older page is replaced.
+    """Write ``report/index.html`` beside a model; an older page is replaced.
 
     Args:
-        run: the run folder; metrics.csv, environment.json, config.yaml and split.json are read
-            where they exist.
+        model: the model's file; metrics.csv, environment.json, config.yaml and split.json of its
+            run are read where they exist.
         dataset: the pictures that were evaluated, and their truth.
         candidates: of each picture, in the data set's order.
         evaluation: as in evaluation.json.
@@ -73,9 +71,9 @@ def write_report(
         DatasetError: a picture that the page shows is missing or broken.
         CheckpointError: a file of the run folder cannot be read.
     """
-    facts = gather_facts(dataset, candidates, evaluation, sweep, info, read_run_files(run))
+    facts = gather_facts(dataset, candidates, evaluation, sweep, info, read_run_files(model))
     page = render_report(facts, candidates)
-    folder = run / "report"
+    folder = model.parent / "report"
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".index.html.{os.getpid()}"
     beside.write_text(page, "utf-8", errors="backslashreplace")  # names that are no Unicode
@@ -98,8 +96,7 @@ def render_report(facts: Facts, candidates: Sequence[Candidates]) -> str:
             script_hash=digest,
             **_words(facts),
             **_tables(facts),
-            charts=_charts(facts),
-            fit_correlation=_correlations(facts),
+            **_charts(facts),
             galleries=build_galleries(facts),
             **describe_slider(facts, candidates),
         )
@@ -128,19 +125,13 @@ def _words(facts: Facts) -> dict[str, Any]:
         "gap_sentence": say_gap(facts),
         "headline": headline,
         "model_line": f"Model: {', '.join(described)}." if described else "",
-        "validation_part": "val",
     }
 
 
 def _tables(facts: Facts) -> dict[str, Any]:
     names, rows = list_sweep_rows(facts)
     notes = facts.evaluation.get("notes") or {}
-    confused = facts.shown.of_kind(Kind.CONFUSED)
     class_names = facts.info.class_names
-    pairs = Counter(
-        (class_names[int(facts.dataset.target(int(image)).labels[truth])], class_names[int(label)])
-        for image, truth, label in zip(confused.image, confused.truth, confused.labels, strict=True)
-    )
 
     def base_recall(precision: str, iou: str) -> float | None:
         table = facts.base.get("recall_at_precision") or {}
@@ -151,7 +142,11 @@ def _tables(facts: Facts) -> dict[str, Any]:
         "sweep_names": names,
         "sweep_rows": rows,
         "classes": facts.classes(),
-        "confusions": [(*pair, count) for pair, count in pairs.most_common(5) if count > 1],
+        "confusions": [
+            (class_names[meant], class_names[called], count)
+            for (meant, called), count in facts.confusions().most_common(5)
+            if count > 1
+        ],
         "notes": sorted(notes.items()) if isinstance(notes, dict) else [],
         "run_rows": list_run_rows(facts),
         "environment_rows": list_environment_rows(facts),
@@ -160,8 +155,7 @@ def _tables(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _charts(facts: Facts) -> dict[str, Markup | None]:
-    touching = facts.judged[facts.judged.iou >= TOUCH_IOU]
+def _charts(facts: Facts) -> dict[str, Any]:
     series = facts.files.series
     losses = [
         (series("class_loss"), "a"),
@@ -175,7 +169,9 @@ def _charts(facts: Facts) -> dict[str, Markup | None]:
         (series("AP75"), "c"),
         (series("AP90"), "d"),
     ]
-    return {
+    fits, fit_correlation = _fits(facts)
+    charts = {
+        **fits,
         "ap_per_iou": plots.plot_ap_per_iou(facts.evaluation),
         "gain_per_iou": plots.plot_gain_per_iou(facts.evaluation),
         "iou_histogram": plots.plot_iou_histogram(facts.shown),
@@ -187,11 +183,6 @@ def _charts(facts: Facts) -> dict[str, Markup | None]:
         "alpha_by_strictness": plots.plot_alpha_by_strictness(facts.sweep)
         if facts.info.has_iou
         else None,
-        "fit_p": plots.plot_fit(touching.class_scores, touching.iou, "p"),
-        "fit_iou": plots.plot_fit(touching.predicted_iou, touching.iou, "predicted IoU")
-        if facts.info.has_iou
-        else None,
-        "fit_s": plots.plot_fit(touching.scores, touching.iou, "S"),
         "losses": plots.plot_over_epochs(losses, "loss", "Losses over the epochs"),
         "validation": plots.plot_over_epochs(curves, "AP, %", "AP over the epochs", 100),
         "correlation": plots.plot_over_epochs(
@@ -200,18 +191,21 @@ def _charts(facts: Facts) -> dict[str, Markup | None]:
             "Correlation of predicted and true IoU over the epochs",
         ),
     }
+    return {"charts": charts, "fit_correlation": fit_correlation}
 
 
-def _correlations(facts: Facts) -> dict[str, str]:
+def _fits(facts: Facts) -> tuple[dict[str, Markup | None], dict[str, str]]:
+    """Draw true IoU against p, predicted IoU and S, and say their rank correlations."""
     touching = facts.judged[facts.judged.iou >= TOUCH_IOU]
-    numbers = {
-        "p": touching.class_scores,
-        "iou": touching.predicted_iou,
-        "s": touching.scores,
+    numbers = {"p": ("p", touching.class_scores), "s": ("S", touching.scores)}
+    if facts.info.has_iou:
+        numbers["iou"] = ("predicted IoU", touching.predicted_iou)
+    said = {
+        key: ratio(correlate(values, touching.iou)["spearman"])
+        for key, (_, values) in numbers.items()
     }
-    return {
-        name: ratio(correlate(values, touching.iou)["spearman"])
-        if not np.isnan(values).any()
-        else numerals.MISSING
-        for name, values in numbers.items()
+    drawn = {
+        f"fit_{key}": plots.plot_fit(values, touching.iou, name, said[key])
+        for key, (name, values) in numbers.items()
     }
+    return {"fit_iou": None, **drawn}, {"iou": numerals.MISSING, **said}

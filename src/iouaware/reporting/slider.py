@@ -24,6 +24,7 @@ from iouaware.structures import Candidates, FloatArray, IntArray
 
 PICTURES = 12
 PICTURE_PX = 480
+OTHER_ALPHA = 0.5  # what alpha 1 is compared with where the figures are at alpha 1
 LOWEST_THRESHOLD = 0.05  # where the threshold slider starts, unless a threshold is lower still
 
 
@@ -37,12 +38,14 @@ def describe_slider(facts: Facts, candidates: Sequence[Candidates]) -> dict[str,
     settings = inference_settings(facts.info)
     steps = list_steps(facts)
     base_threshold = next(step["threshold"] for step in steps if step["alpha"] == 1)
-    base = judge_detections(facts.dataset, candidates, 1.0, settings).shown_at(base_threshold)
-    chosen = choose_pictures(facts.dataset, facts.shown, base, PICTURES)
+    other = _drawn_at(facts, candidates, facts.alpha if facts.alpha != 1 else OTHER_ALPHA)
+    base = _drawn_at(facts, candidates, 1.0)
+    chosen, most_changed = choose_pictures(facts.dataset, other, base, PICTURES)
     lowest = min([LOWEST_THRESHOLD, *(step["threshold"] for step in steps)])
     alphas = [step["alpha"] for step in steps]
     pictures = build_slider(facts.dataset, candidates, chosen, alphas, settings, lowest)
     return {
+        "most_changed": most_changed,
         "sources": [picture.pop("source") for picture in pictures],
         "static_boxes": [
             candidates[number]
@@ -64,6 +67,14 @@ def describe_slider(facts: Facts, candidates: Sequence[Candidates]) -> dict[str,
             },
         },
     }
+
+
+def _drawn_at(facts: Facts, candidates: Sequence[Candidates], alpha: float) -> Judged:
+    """Return the detections at an alpha, from its display threshold on."""
+    if alpha == facts.alpha:
+        return facts.shown
+    judged = judge_detections(facts.dataset, candidates, alpha, inference_settings(facts.info))
+    return judged.shown_at(display_threshold(facts.sweep, facts.info, alpha))
 
 
 def list_steps(facts: Facts) -> list[dict[str, Any]]:
@@ -127,26 +138,31 @@ def build_slider(
     ]
 
 
-def choose_pictures(dataset: Dataset, judged: Judged, base: Judged, count: int) -> list[int]:
+def choose_pictures(
+    dataset: Dataset, judged: Judged, base: Judged, count: int
+) -> tuple[list[int], int]:
     """Choose pictures to move alpha on: those where it changes most, then ordinary ones.
 
-    Half of them are the pictures whose hits differ most between two rankings; the others are
-    spread evenly over the data set, so that the dozen does not only show the extraordinary.
+    Half of them at most are the pictures whose hits differ most between two rankings; the others
+    are spread evenly over the data set, so that the dozen does not only show the extraordinary.
 
     Args:
         dataset: the pictures.
-        judged: detections at the chosen alpha, above its threshold.
+        judged: detections at one alpha, above its threshold.
         base: detections at another alpha, above its own.
         count: how many pictures.
+
+    Returns:
+        The pictures, ascending, and how many of them were chosen for their change.
     """
     if len(dataset) <= count:
-        return list(range(len(dataset)))
+        return list(range(len(dataset))), 0
     change = np.abs(_fit_per_picture(judged, len(dataset)) - _fit_per_picture(base, len(dataset)))
     order = np.argsort(-change, kind="stable")
     picked = [int(n) for n in order[: count // 2] if change[n] > 0]
     rest = [n for n in range(len(dataset)) if n not in set(picked)]
     steps = np.linspace(0, len(rest) - 1, count - len(picked)).round().astype(int)
-    return sorted(picked + [rest[step] for step in steps])
+    return sorted(picked + [rest[step] for step in steps]), len(picked)
 
 
 def keep_reachable(

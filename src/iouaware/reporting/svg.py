@@ -7,7 +7,7 @@ A drawing is 420 px wide at most, so that its letters stay readable on a telepho
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -54,19 +54,17 @@ class Axes:
         x_ticks: Sequence[float],
         y_ticks: Sequence[float],
         labels: tuple[str, str],
-        x_text: Callable[[float], str] = "{:g}".format,
-        y_text: Callable[[float], str] = "{:g}".format,
     ) -> str:
         """Draw lines and numbers at the ticks, and name both axes (x below, y on top)."""
         left, right, bottom = LEFT, self.width - RIGHT, self.height - BOTTOM
         parts = [
             f'<path class="grid" d="M{left} {self.y(tick):.1f}H{right}"/>'
-            + _text(left - 6, self.y(tick) + 4, y_text(tick), "end")
+            + _text(left - 6, self.y(tick) + 4, f"{tick:g}", "end")
             for tick in y_ticks
         ]
         parts += [
             f'<path class="tick" d="M{self.x(tick):.1f} {bottom}v4"/>'
-            + _text(self.x(tick), bottom + 17, x_text(tick), "middle")
+            + _text(self.x(tick), bottom + 17, f"{tick:g}", "middle")
             for tick in x_ticks
         ]
         parts.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')

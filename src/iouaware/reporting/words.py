@@ -6,14 +6,12 @@ there were too few pictures, the sentence says that instead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from iouaware.reporting.alpha_words import say_held_out
 from iouaware.reporting.cautions import sentence
 from iouaware.reporting.facts import ClassFacts, Facts
-from iouaware.reporting.judging import Kind
 from iouaware.reporting.numerals import (
     counted,
     in_words,
@@ -74,8 +72,7 @@ def answer_good_enough(facts: Facts) -> Answer:
 def answer_weakest_class(facts: Facts) -> Answer:
     """Name the class with the lowest AP and say in which way it fails.
 
-    Classes with fewer than ten boxes are named apart where others have more: chance decides
-    their AP.
+    Classes with fewer than ten boxes are named apart where others have more.
     """
     rows = [row for row in facts.classes() if row.ap is not None]
     if not rows:
@@ -85,19 +82,33 @@ def answer_weakest_class(facts: Facts) -> Answer:
     best = rows[-1]
     if not best.ap:
         return Answer("All alike", ("No class has an AP above 0.",), "bad")
-    firm = [row for row in rows if row.boxes >= FEW_BOXES]
-    weakest = firm[0] if firm else rows[0]
+    name = weakest_class({row.name: row.ap for row in rows}, {row.name: row.boxes for row in rows})
+    weakest = next(row for row in rows if row.name == name)
     sentences = [
         f"Its AP is {percent(weakest.ap)}"
         + (f"; the best class, {best.name}, has {percent(best.ap)}." if best != weakest else "."),
         _how_it_fails(facts, weakest),
         *_rare_and_lower(rows[: rows.index(weakest)]),
     ]
-    if not firm:
+    if weakest.boxes < FEW_BOXES:
         sentences.append(
             f"It has only {counted(weakest.boxes, 'box', 'boxes')} here: chance decides such an AP."
         )
     return Answer(weakest.name, tuple(sentences), "bad" if (weakest.ap or 0) < 0.2 else "middling")
+
+
+def weakest_class(aps: Mapping[str, float | None], boxes: Mapping[str, int]) -> str | None:
+    """Return the class with the lowest AP; None where no class has one.
+
+    Those with fewer than ten boxes count only where there are no others: chance decides their AP.
+
+    Args:
+        aps: of each class.
+        boxes: of each class; one that is missing counts as many.
+    """
+    known = {name: ap for name, ap in aps.items() if ap is not None}
+    firm = [name for name in known if boxes.get(name, FEW_BOXES) >= FEW_BOXES]
+    return min(firm or known, key=known.__getitem__, default=None)
 
 
 def _finds_nothing(facts: Facts) -> tuple[str, ...]:
@@ -139,7 +150,9 @@ def _only_class(facts: Facts, row: ClassFacts) -> Answer:
     if len(known) > 1:
         weak = min(known, key=lambda name: float(known[name] or 0.0))
         sentences.append(f"By size, the {weak} objects are weakest: AP {percent(known[weak])}.")
-    return Answer(f"There is only one: {row.name}", tuple(sentences), "middling")
+    several = len(facts.info.class_names) > 1
+    headline = f"Only {row.name} has objects here" if several else f"There is only one: {row.name}"
+    return Answer(headline, tuple(sentences), "middling")
 
 
 def _rare_and_lower(rows: list[ClassFacts]) -> list[str]:
@@ -165,11 +178,6 @@ def _how_it_fails(facts: Facts, row: ClassFacts) -> str:
 
 def _most_taken_for(facts: Facts, label: int) -> str:
     """Name the class that objects of this one are called most, where that happens twice or more."""
-    confused = facts.shown.of_kind(Kind.CONFUSED)
-    meant = [
-        int(facts.dataset.target(int(image)).labels[truth])
-        for image, truth in zip(confused.image, confused.truth, strict=True)
-    ]
-    called = confused.labels[np.array(meant, np.int64) == label] if meant else confused.labels
-    counts = np.bincount(called, minlength=len(facts.info.class_names))
-    return facts.info.class_names[int(counts.argmax())] if counts.max(initial=0) >= 2 else ""
+    counts = {called: n for (meant, called), n in facts.confusions().items() if meant == label}
+    most = min(counts, key=lambda called: (-counts[called], called), default=None)
+    return facts.info.class_names[most] if most is not None and counts[most] >= 2 else ""

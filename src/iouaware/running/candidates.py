@@ -18,6 +18,7 @@ from iouaware.data.layouts import read_split
 from iouaware.errors import CheckpointError, ConfigError
 from iouaware.images import read_image
 from iouaware.inference.exported import is_exported
+from iouaware.places import find_in_run
 from iouaware.running.folder import Say, read_json
 from iouaware.runtime import choose_device, default_workers
 from iouaware.structures import Candidates
@@ -61,21 +62,40 @@ def read_run_split(
     return map_classes(dataset, info.class_names, info.category_ids)
 
 
-def find_run_part(run: Path, dataset: Dataset) -> str | None:
+def find_run_part(run: Path, dataset: Dataset, own: bool) -> str | None:
     """Tell which part of the run's own data pictures are of, wherever they lie now.
 
+    Elsewhere names alone say little, many data sets have a 00000.jpg: the files must be as long as
+    those of the training, too. A run of an earlier version does not know how long they were.
+
+    Args:
+        run: the run folder, or that of its exported files.
+        dataset: the pictures.
+        own: they lie where those of the training lay.
+
     Returns:
-        ``train``, ``val`` or ``test`` where half of the names or more are those of that part in
+        ``train``, ``val`` or ``test`` where half of the pictures or more are those of that part in
         ``split.json``, ``none`` where they are of none, None where the run does not know its parts.
     """
-    if not (run / "split.json").is_file():
+    written = find_in_run(run, "split.json")
+    if written is None:
         return None
-    parts = read_json(run / "split.json")
-    names = {dataset.file_name(index) for index in range(len(dataset))}
+    parts = read_json(written)
+    rows = {dataset.file_name(index): index for index in range(len(dataset))}
     for part in ("train", "val", "test"):
-        if 2 * len(names.intersection(parts.get(part) or ())) >= len(names):
+        names = rows.keys() & (parts.get(part) or ())
+        lengths = (parts.get("bytes") or {}).get(part) or {}
+        known = names & lengths.keys()
+        same = [name for name in known if file_length(dataset, rows[name]) == lengths[name]]
+        if 2 * len(names) >= len(rows) and (own or 2 * len(same) >= len(known)):
             return part
     return "none"
+
+
+def file_length(dataset: Dataset, index: int) -> int | None:
+    """Return the bytes of a picture's file, None where there is none."""
+    path = dataset.record(index).path
+    return path.stat().st_size if path.is_file() else None
 
 
 def _compare_with_training(run: Path, dataset: Dataset, split: str, say: Say) -> None:
@@ -83,8 +103,8 @@ def _compare_with_training(run: Path, dataset: Dataset, split: str, say: Say) ->
 
     A split made by hashing may have moved training pictures into the validation part.
     """
-    written = run / "split.json"
-    if not written.is_file():
+    written = find_in_run(run, "split.json")
+    if written is None:
         return
     before = set(read_json(written).get(split) or ())
     now = {dataset.file_name(index) for index in range(len(dataset))}
@@ -141,7 +161,7 @@ def load_model(model_path: Path, device: str | None, precision: Precision) -> Pr
 def _fingerprint(model_path: Path, dataset: Dataset) -> str:
     """Return a hash of what candidates depend on: weights, settings, and the pictures in order.
 
-    Pictures count by name, shape and size of their file; alpha and the thresholds do not count.
+    Pictures count by name, shape, and size and time of their file; alpha and the thresholds do not.
     """
     from iouaware.checkpoint import read_model_info
 
@@ -152,9 +172,12 @@ def _fingerprint(model_path: Path, dataset: Dataset) -> str:
         digest.update(hashlib.file_digest(file, "sha256").digest())
     for index in range(len(dataset)):
         record = dataset.record(index)
-        size = record.path.stat().st_size if record.path.is_file() else -1
         shape = f"{record.width}x{record.height}"
-        digest.update(f"{dataset.file_name(index)!r} {shape} {size}\n".encode())
+        digest.update(f"{dataset.file_name(index)!r} {shape}".encode())
+        if record.path.is_file():
+            found = record.path.stat()
+            digest.update(f" {found.st_size} {found.st_mtime_ns}".encode())
+        digest.update(b"\n")
     return digest.hexdigest()
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from iouaware.checking.check import check_data
 from iouaware.checking.findings import CheckReport
-from iouaware.checking.fixing import correct, write_corrected
-from iouaware.checking.sheet import write_sheet
+from iouaware.checking.fixing import correct, refuse_unknown_form, write_corrected
+from iouaware.checking.sheet import refuse_other_suffix, write_sheet
 from iouaware.checking.telling import report_lines
 from iouaware.checking.thumbnails import Decode
 from iouaware.data.examining import ExaminedSet, examine
+from iouaware.data.yolo_pairs import labels_folder
 from iouaware.errors import ConfigError, DatasetError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.running.folder import RunLog, Say, claim_folder, find_model
@@ -55,12 +57,18 @@ def check(
         ConfigError: ``fix`` is not new, or lies in the data set; ``sheet`` is no picture's name.
     """
     log, place = RunLog(say), Path(data)
+    if sheet is not None:
+        refuse_other_suffix(Path(sheet))
     model = None if with_ is None else find_model(with_)
     examined = examine(place, None if images is None else Path(images))
     if not examined.parts:
         problem = examined.layout.problems[0]
         raise DatasetError(problem.message)
-    out = None if fix is None else _claim(Path(fix), examined)
+    out = None
+    if fix is not None:
+        refuse_unknown_form(examined)
+        given = (path for path in (place, images) if path is not None)
+        out = _claim(Path(fix), _data_folders(examined, map(Path, given)))
     report = check_data(examined, place, model, decode)
     for line in report_lines(report):
         log(line)
@@ -72,13 +80,27 @@ def check(
     return report
 
 
-def _claim(out: Path, examined: ExaminedSet) -> Path:
+def _data_folders(examined: ExaminedSet, given: Iterable[Path]) -> set[Path]:
+    """Return the folders that no copy may lie in: those given, and those of pictures and labels.
+
+    A file that describes the data may lie anywhere; where the data lie below it, what they have in
+    common is their folder.
+    """
+    datasets = [part.dataset for part in examined.parts.values()]
+    pictures = {data.record(index).path.parent for data in datasets for index in range(len(data))}
+    folders = pictures | set(map(labels_folder, pictures))
+    if folders and all(folder.is_relative_to(examined.root) for folder in folders):
+        folders.add(Path(os.path.commonpath(folders)))
+    return folders | {folder for folder in given if folder.is_dir()}
+
+
+def _claim(out: Path, taken: set[Path]) -> Path:
     """Make sure that the corrected copy has a place of its own.
 
     Raises:
-        ConfigError: it is not empty, or lies in the data set.
+        ConfigError: it is not empty, or lies in one of the folders that are taken.
     """
-    if out.resolve().is_relative_to(examined.root.resolve()):
+    if any(out.resolve().is_relative_to(folder.resolve()) for folder in taken):
         raise ConfigError(
             f"--fix {out}: lies in the data set, expected a folder outside; nothing in the data "
             "set is touched: name another one"
@@ -87,7 +109,10 @@ def _claim(out: Path, examined: ExaminedSet) -> Path:
 
 
 def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:
-    """Write the copy aside and move it as a whole; return the line about it."""
+    """Write the copy aside and move it into its folder when it is whole; return the line about it.
+
+    The folder itself may be where the user stands, a link or a mounted volume: it stays.
+    """
     parts, changes = correct(examined, report.findings)
     done = {(change.kind, change.split, change.file) for change in changes}
     left = [
@@ -95,8 +120,8 @@ def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:
         for finding in report.findings
         if finding.severity != "note" and (finding.kind, finding.split, finding.file) not in done
     ]
-    with tempfile.TemporaryDirectory(prefix=".fixing-", dir=out.parent) as scratch:
-        written = Path(scratch, "written")
+    with tempfile.TemporaryDirectory(prefix=".fixing-", dir=out) as scratch:
+        written = Path(scratch)
         write_corrected(parts, written)
         content = {
             "data": str(examined.root),
@@ -104,8 +129,9 @@ def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:
             "left": left,
         }
         write_json(written / CHANGES_FILE, content)
-        out.rmdir()
-        os.replace(written, out)  # noqa: PTH105  replaces on every system
+        # the list of changes last: where it is, all is
+        for path in sorted(written.iterdir(), key=lambda path: path.name == CHANGES_FILE):
+            path.rename(out / path.name)
     return (
         f"wrote {out}: {len(changes):,} changes, listed in {out / CHANGES_FILE}; "
         f"{len(left):,} findings are left for you"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from iouaware.config import Config
 from iouaware.errors import ConfigError, DatasetError
 from iouaware.inference.exported import SUFFIXES, End, Format, is_exported
+from iouaware.places import EXPORTS
 from iouaware.running.candidates import read_run_split
-from iouaware.running.folder import EXPORTS, Say
+from iouaware.running.folder import Say
 
 if TYPE_CHECKING:
     from iouaware.exporting.pictures import Pictures

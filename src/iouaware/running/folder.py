@@ -7,22 +7,26 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from iouaware.errors import CheckpointError, ConfigError, shown
+from iouaware.errors import (
+    CheckpointError,
+    ConfigError,
+    IoUAwareError,
+    UnreadableError,
+    shown,
+)
 from iouaware.parsing import parse_json
+from iouaware.places import MODEL_FILE, name_of_data
 
 RUNS = Path("runs")
-MODEL_FILE = "model.safetensors"
-EXPORTS = "export"  # folder of a run for exported files
 # what only training writes: a folder that has one of these is never cleared away
 TRAINED = (MODEL_FILE, "checkpoints")
-# names that say what a file is, not which data set
-_GENERIC = {"annotations", "data", "dataset", "instances_default", "result", "train", "val"}
 # what others read from the two files of results
 EVALUATION_FORM: dict[str, type] = {
     "split": str,
@@ -43,7 +47,7 @@ def new_run_folder(data: Path, out: Path | None = None) -> Path:
         ConfigError: ``out`` exists and is not empty, or is a file.
     """
     if out is None:
-        return numbered_folder(RUNS, name_of_data(data))
+        return numbered_folder(RUNS, stem_of_run(data))
     return claim_folder(out)
 
 
@@ -84,19 +88,26 @@ def numbered_folder(parent: Path, stem: str) -> Path:
             return folder
 
 
+@contextmanager
+def dropped_on_error(folder: Path) -> Iterator[None]:
+    """Remove a folder that an error would leave half written; an ``UnreadableError`` does not."""
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except (IoUAwareError, ValueError):
+        shutil.rmtree(folder)
+        raise
+
+
 def temporary_folder() -> Path:
     """Make a folder of its own among the system's temporary files (for a dry run)."""
     return Path(tempfile.mkdtemp(prefix="iouaware-"))
 
 
-def name_of_data(data: Path) -> str:
-    """Return a short name for a data set: its folder's, without odd characters."""
-    path = data.resolve()
-    names = [path.stem if path.is_file() else path.name, *(parent.name for parent in path.parents)]
-    if path.is_file() and path.suffix != ".yaml":
-        names = names[1:]  # the folder says more than train.json
-    chosen = next((name for name in names if name and name.lower() not in _GENERIC), "data")
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", chosen).strip("-.") or "data"
+def stem_of_run(data: Path) -> str:
+    """Return what the runs of a data set are called: its name, without odd characters."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name_of_data(data)).strip("-.") or "data"
 
 
 def find_run(run: str | Path) -> Path:
@@ -142,13 +153,6 @@ def find_model(run: str | Path) -> Path:
     raise CheckpointError(
         f"{run}: the folder has no {MODEL_FILE}, expected a run folder of iouaware train"
     )
-
-
-def find_settings(folder: Path) -> Path | None:
-    """Return the ``config.yaml`` of a run, also for its folder of exported files."""
-    folders = (folder, folder.resolve().parent) if folder.resolve().name == EXPORTS else (folder,)
-    found = (place / "config.yaml" for place in folders)
-    return next((path for path in found if path.is_file()), None)
 
 
 def find_resumable(run: str | Path) -> Path:

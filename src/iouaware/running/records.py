@@ -13,12 +13,16 @@ import iouaware
 from iouaware.errors import CheckpointError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.inference.scoring import FORMULA
+from iouaware.running.candidates import file_length
 from iouaware.running.folder import read_json, write_yaml
 from iouaware.running.planning import Plan, config_of_run
 from iouaware.runtime import environment_record
 
 if TYPE_CHECKING:
+    from iouaware.data.dataset import Dataset
     from iouaware.data.layouts import Splits
+
+MOST_LENGTHS = 1000  # of each part: files on a network take their time
 
 
 def write_what_is_known(run: Path, plan: Plan, resume: bool, overfit: int | None) -> None:
@@ -32,7 +36,8 @@ def write_what_is_known(run: Path, plan: Plan, resume: bool, overfit: int | None
         written = f"iouaware {iouaware.__version__}; the confidence is {FORMULA}"
         write_yaml(run / "config.yaml", config_of_run(plan), written)
         trial = {} if overfit is None else {"overfit": overfit}
-        write_json(run / "split.json", {**split_record(plan.splits), **trial})
+        record_of_parts = {**split_record(plan.splits), "bytes": length_record(plan.splits)}
+        write_json(run / "split.json", {**record_of_parts, **trial})
     write_json(run / "environment.json", environment)
 
 
@@ -54,12 +59,27 @@ def adding_seconds(run: Path) -> Iterator[None]:
 
 def split_record(splits: Splits) -> dict[str, Any]:
     """Return the names of the pictures of each part, as ``split.json`` keeps them."""
-    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
     names = {
         part: [] if dataset is None else [dataset.file_name(i) for i in range(len(dataset))]
-        for part, dataset in parts.items()
+        for part, dataset in _parts(splits).items()
     }
     return {**names, "made": splits.made}
+
+
+def length_record(splits: Splits) -> dict[str, dict[str, int | None]]:
+    """Return the bytes of some pictures of each part, spread evenly: they tell it from others."""
+    return {
+        part: {
+            dataset.file_name(index): file_length(dataset, index)
+            for index in range(0, len(dataset), 1 + len(dataset) // MOST_LENGTHS)
+        }
+        for part, dataset in _parts(splits).items()
+        if dataset is not None
+    }
+
+
+def _parts(splits: Splits) -> dict[str, Dataset | None]:
+    return {"train": splits.train, "val": splits.val, "test": splits.test}
 
 
 def is_first() -> bool:

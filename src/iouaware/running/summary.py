@@ -8,6 +8,9 @@ from typing import Any
 
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.evaluation.localisation import learnt_little
+from iouaware.reporting.alpha_words import GAIN_WITHOUT_FIT
+from iouaware.reporting.numerals import percent
+from iouaware.reporting.words import weakest_class
 from iouaware.structures import ModelInfo
 
 
@@ -26,7 +29,7 @@ def tail_lines(
     folder = shlex.quote(str(run))
     return [
         figures_line(evaluation),
-        alpha_line(info.alpha, sweep) + _iou_branch(evaluation),
+        "; ".join([alpha_line(info.alpha, sweep), *_iou_branch(evaluation, info.alpha)]),
         threshold_line(evaluation),
         weakest_class_line(evaluation),
         f"look: python -m webbrowser {shlex.quote(str(page))}",
@@ -34,12 +37,20 @@ def tail_lines(
     ]
 
 
-def _iou_branch(evaluation: dict[str, Any]) -> str:
-    """Return what is to be said of an IoU branch that learnt nothing, empty where it did learn."""
+def _iou_branch(evaluation: dict[str, Any], kept: float | None = None) -> list[str]:
+    """Return what is to be said of an IoU branch that learnt nothing, empty where it did learn.
+
+    Args:
+        evaluation: what ``evaluation.json`` holds.
+        kept: the alpha that was chosen; None where the choice is not known.
+    """
     shown_by = learnt_little(evaluation)
     if shown_by is None:
-        return ""
-    return f"; the IoU branch learnt next to nothing ({shown_by}), so alpha 1 is best here"
+        return []
+    text = f"the IoU branch learnt next to nothing ({shown_by})"
+    if (evaluation["alpha"] if kept is None else kept) < 1:
+        return [f"{text}: {GAIN_WITHOUT_FIT}"]
+    return [text if kept is None else f"{text}, so alpha stays at 1"]
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
@@ -54,8 +65,7 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
         figures_line(evaluation),
         threshold_line(evaluation),
         weakest_class_line(evaluation),
-        *(["note: " + _iou_branch(evaluation)[2:]] if _iou_branch(evaluation) else []),
-        *(f"note: {reason}" for reason in reasons),
+        *(f"note: {reason}" for reason in [*_iou_branch(evaluation), *reasons]),
     ]
 
 
@@ -86,6 +96,8 @@ def figures_line(evaluation: dict[str, Any]) -> str:
 
 def alpha_line(alpha: float, sweep: dict[str, Any]) -> str:
     """Return the chosen alpha, its gain on held-out pictures and how sure that is."""
+    if "alphas" in sweep.get("notes", {}):  # no other was swept
+        return "alpha 1: no IoU branch, nothing to choose"
     held_out = sweep["held_out"]
     if held_out["gain"] is None:
         return f"alpha {alpha:g}: too few pictures with objects to choose one and judge the choice"
@@ -104,7 +116,9 @@ def threshold_line(evaluation: dict[str, Any]) -> str:
     threshold = evaluation["operating_point"]["score_threshold"]
     if threshold is None:
         return "threshold: none, since no detection is right at IoU 0.5"
-    text = f"threshold {threshold:.2f} on S (best F1 at IoU 0.5)"
+    text = f"threshold {threshold:.2f} on S"
+    if evaluation.get("run_part") == "val":  # elsewhere another one may be better
+        text += " (best F1 at IoU 0.5)"
     point = evaluation["operating_point"]
     if point["precision"] is not None:
         text += f": precision {percent(point['precision'])} %"
@@ -116,14 +130,9 @@ def threshold_line(evaluation: dict[str, Any]) -> str:
 
 
 def weakest_class_line(evaluation: dict[str, Any]) -> str:
-    """Return the class with the lowest AP, among those with objects."""
-    scores = {name: ap for name, ap in evaluation["AP_per_class"].items() if ap is not None}
-    if not scores:
+    """Return the class with the lowest AP, among those with objects, as the page has it."""
+    scores = evaluation["AP_per_class"]
+    weakest = weakest_class(scores, evaluation.get("objects_per_class", {}))
+    if weakest is None:
         return "weakest class: none, since no class has an object to find"
-    weakest = min(scores, key=lambda name: scores[name])
     return f"weakest class: {weakest}, AP {percent(scores[weakest])}"
-
-
-def percent(value: float | None) -> str:
-    """Write a share as AP is quoted: 0.534 is 53.4; n/a where there is none."""
-    return "n/a" if value is None else f"{100 * value:.1f}"

@@ -17,11 +17,11 @@ from iouaware.running.folder import (
     RunLog,
     Say,
     find_resumable,
-    name_of_data,
     new_run_folder,
     numbered_folder,
     read_json,
     remove_untrained,
+    stem_of_run,
     temporary_folder,
 )
 from iouaware.running.planning import Plan, plan_training
@@ -288,7 +288,7 @@ def _make_folder(plan: Plan, out: Path | None, dry_run: bool, overfit: bool) -> 
         if dry_run:
             folder = temporary_folder()
         elif overfit and out is None:
-            folder = numbered_folder(RUNS / "overfit", name_of_data(data))
+            folder = numbered_folder(RUNS / "overfit", stem_of_run(data))
         else:
             folder = new_run_folder(data, out)
     return _share(ranks, folder, plan.device)

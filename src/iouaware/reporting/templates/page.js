@@ -3,6 +3,7 @@
   const block = document.getElementById("slider-data");
   if (!block) return;
   const data = JSON.parse(block.textContent);
+  if (!data.pictures.length) return; // the page has no sliders then
   const control = (name) => document.getElementById("slider-" + name);
   const SVG = "http://www.w3.org/2000/svg";
 
@@ -35,9 +36,15 @@
       drawBox(layer, c, fresh ? "drawn fresh" : "drawn", words);
     }
     const count = kept.length === 1 ? "1 box" : kept.length + " boxes";
-    figure.querySelector("output").textContent =
+    figure.querySelector(".count").textContent =
       count + " for " + picture.truths.length + " true" + (moved ? ", " + moved + " not drawn at alpha 1" : "");
     return moved;
+  }
+
+  // beside a slider, and to a screen reader, which would say the number of the step
+  function say(name, value) {
+    control(name + "-value").textContent = value;
+    control(name).setAttribute("aria-valuetext", value);
   }
 
   function update() {
@@ -53,9 +60,9 @@
       boxes += kept.length;
       moved += drawPicture(figure, picture, kept, new Set(base.map((one) => one.index)));
     });
-    control("alpha-value").textContent = step.text;
-    control("threshold-value").textContent = threshold.toFixed(2);
-    control("min-iou-value").textContent = minIou.toFixed(2);
+    say("alpha", step.text);
+    say("threshold", threshold.toFixed(2));
+    say("min-iou", minIou.toFixed(2));
     control("summary").textContent =
       boxes + (boxes === 1 ? " box" : " boxes") + " drawn, " + moved + " of them not drawn at alpha 1. " + step.words;
   }
