@@ -102,8 +102,9 @@ def test_repairs_of_all_parts_are_one_line(tmp_path: Path) -> None:
     ("make", "words"),
     [
         (lambda folder: None, "no data set found; expected COCO"),
-        (lambda folder: text(folder / "notes.txt", "x"), "no data set found"),
-        (lambda folder: picture(folder / "a.png"), "no data set found"),
+        (lambda folder: text(folder / "notes.txt", "x"), "exports; found no pictures there"),
+        (lambda folder: tiny_yolo_set(folder / "a"), "; a/ below it looks like one: name that"),
+        (lambda folder: picture(folder / "a.png"), "exports; found 1 pictures without labels"),
         (lambda folder: coco(folder / "annotations" / "train.json", []), "train has no pictures"),
         (lambda folder: coco(folder / "annotations" / "val.json", []), "no training part"),
         (
@@ -120,11 +121,29 @@ def test_an_empty_or_unknown_data_set_is_one_line(tmp_path: Path, make: Any, wor
     assert str(tmp_path) in str(caught.value)
 
 
+def test_where_nothing_is_recognised_what_was_found_is_told(tmp_path: Path) -> None:
+    for n in range(3):
+        yolo_picture(tmp_path / "flat" / f"{n}.png", line=YOLO_LINE if n else None)
+    words = r"3 pictures, 2 with \.txt labels, but neither data\.yaml nor classes\.txt$"
+    with pytest.raises(DatasetError, match=words):
+        read_splits(tmp_path / "flat")
+    whole = tiny_yolo_set(tmp_path / "set")
+    with pytest.raises(DatasetError, match=rf"; it looks like a part of {whole}: name that folder"):
+        read_splits(whole / "images" / "train")
+    for name in "ba":
+        tiny_yolo_set(tmp_path / "two" / name)
+    with pytest.raises(DatasetError, match="; a/ below it looks like one, b/ another: name that"):
+        read_splits(tmp_path / "two")
+    with pytest.raises(DatasetError, match=r"found a single file; expected a folder, or a \.json"):
+        read_splits(text(tmp_path / "set.zip", ""))
+
+
 def test_a_data_set_without_any_box_is_an_error(tmp_path: Path) -> None:
     tiny_yolo_set(tmp_path)
     for n in range(2):
         (tmp_path / "labels" / "val" / f"{n}.txt").unlink()
-    with pytest.raises(DatasetError, match="none of the 2 pictures of val has a box"):
+    words = rf"none of the 2 pictures of val has a box; .* in {tmp_path}/labels/val and beside"
+    with pytest.raises(DatasetError, match=words):
         read_splits(tmp_path)
 
 

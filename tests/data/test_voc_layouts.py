@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,50 @@ def test_voc_a_picture_without_xml_belongs_to_the_innermost_folder(tmp_path: Pat
     voc(tmp_path / "Annotations" / "train" / "0.xml")
     voc(tmp_path / "Annotations" / "val" / "2.xml")
     check(tmp_path, "voc", (2, 2, None))
+
+
+@pytest.mark.parametrize("layout", ["lists", "a folder", "a folder a split", "beside"])
+def test_voc_annotations_may_end_in_capitals(tmp_path: Path, layout: str) -> None:
+    if layout == "lists":
+        voc_year(tmp_path, {"train": ["0", "1", "2"], "val": ["3", "4"]})
+        main = tmp_path / "ImageSets" / "Main"
+        (main / "val.txt").rename(main / "val.TXT")
+    for n in range(5) if layout != "lists" else ():
+        split = "." if layout != "a folder a split" else "train" if n < 3 else "val"
+        picture(tmp_path / ("." if layout == "beside" else "JPEGImages") / split / f"{n}.png")
+        voc(tmp_path / ("." if layout == "beside" else "Annotations") / split / f"{n}.xml")
+    for path in sorted(tmp_path.rglob("[0-3].xml")):  # one stays as it is
+        path.rename(path.with_suffix(".XML"))
+    undivided = layout in ("a folder", "beside")
+    lines = check(tmp_path, "voc", (4, 1, None) if undivided else (3, 2, None))
+    assert "empty" not in lines[0]
+
+
+def test_cvats_own_form_is_told_and_no_missing_picture(tmp_path: Path) -> None:
+    cvat = text(tmp_path / "annotations.xml", "<annotations><version>1.1</version></annotations>")
+    picture(tmp_path / "images" / "a.png")
+    words = r"annotations\.xml: found <annotations>, which is CVAT for images; .*: export as COCO"
+    for data in (tmp_path, cvat):
+        with pytest.raises(DatasetError, match=words):
+            read_splits(data)
+    problems = examine(tmp_path).layout.problems
+    assert [(one.kind, one.place) for one in problems] == [("unreadable-file", str(cvat))]
+    one = voc(tmp_path / "a.xml", "a.png")
+    with pytest.raises(DatasetError, match=r"a\.xml: it annotates one picture; expected the fold"):
+        read_splits(one)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_xml_file_that_cannot_be_read_is_no_missing_picture(
+    tmp_path: Path, listed: bool
+) -> None:
+    voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"]})
+    if not listed:
+        shutil.rmtree(tmp_path / "ImageSets")
+    broken = text(tmp_path / "Annotations" / "b.xml", "<annotation>")
+    (tmp_path / "JPEGImages" / "b.png").rename(tmp_path / "JPEGImages" / "other.png")
+    examined = examine(tmp_path)
+    problems = examined.layout.problems
+    assert [(one.kind, one.place) for one in problems] == [("unreadable-file", str(broken))]
+    with pytest.raises(DatasetError, match=r"b\.xml: not valid XML"):
+        read_splits(tmp_path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits
 from iouaware.errors import DatasetError
 from tests.data.layout_files import YOLO_LINE, check, picture, text, yolo_picture
@@ -141,7 +142,11 @@ def test_yolo_key_points_are_no_polygon(tmp_path: Path, shape: str, line: str) -
     lines = check(tmp_path, "yolo", (3, 2, None))
     assert len(lines) == 1  # nothing mended
     yolo_picture(tmp_path / "images" / "val" / "0.png", line=YOLO_LINE.strip() + " .2 .3\n")
-    with pytest.raises(DatasetError, match=r"0\.txt line 1: found 7 values, expected 11 .* or 5"):
+    with pytest.raises(DatasetError, match=r"0\.txt line 1: found 7 values, expected 11 .* or 5$"):
+        read_splits(tmp_path)
+    yolo_picture(tmp_path / "images" / "val" / "0.png", line=YOLO_LINE.strip() + line + " .9\n")
+    words = r"found 12 values, expected 11 .* or 5; is the last one a confidence\? take it out"
+    with pytest.raises(DatasetError, match=words):
         read_splits(tmp_path)
 
 
@@ -170,3 +175,76 @@ def test_yolo_names_without_any_label_file(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.png")
     with pytest.raises(DatasetError, match=r"classes\.txt: it names classes, but none of the pic"):
         read_splits(tmp_path)
+
+
+def in_capitals(folder: Path, suffix: str) -> None:
+    for path in sorted(folder.rglob(f"*{suffix}")):
+        path.rename(path.with_suffix(suffix.upper()))
+
+
+def test_yolo_label_files_may_end_in_capitals(tmp_path: Path) -> None:
+    for split, count in (("train", 3), ("val", 2)):
+        for n in range(count):
+            yolo_picture(tmp_path / "images" / split / f"{n}.png")
+    yaml = text(tmp_path / "data.YAML", "names: [cat]\ntrain: images/train\nval: images/val\n")
+    in_capitals(tmp_path / "labels", ".txt")
+    yolo_picture(tmp_path / "images" / "train" / "small.png")
+    lines = check(tmp_path, "yolo", (4, 2, None))
+    assert "train 4 pictures, 4 boxes; val 2 pictures, 2 boxes" in lines[0]  # none is empty
+    check(yaml, "yolo", (4, 2, None))
+    text(tmp_path / "labels" / "train" / "b.TXT", YOLO_LINE)
+    with pytest.raises(DatasetError, match=r"labels/train/b\.TXT: no picture b\.\*"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_yolo_lists_lead_to_label_files_in_capitals(tmp_path: Path, elsewhere: bool) -> None:
+    export = tmp_path / "export"
+    for n in range(5):
+        yolo_picture(export / "obj_train_data" / f"{n}.png")
+    text(export / "obj.names", "cat\n")
+    text(export / "train.txt", "\n".join(f"data/obj_train_data/{n}.png" for n in range(5)))
+    in_capitals(export / "obj_train_data", ".txt")
+    if elsewhere:
+        for n in range(5):
+            (export / "obj_train_data" / f"{n}.png").rename(tmp_path / f"{n}.png")
+    lines = check(export, "yolo", (4, 1, None), images=tmp_path if elsewhere else None)
+    assert "train 4 pictures, 4 boxes; val 1 pictures, 1 boxes" in lines[0]
+
+
+@pytest.mark.parametrize("names", ["data.yaml", "classes.txt"])
+def test_yolo_images_and_labels_may_begin_with_a_capital(tmp_path: Path, names: str) -> None:
+    for split, count in (("train", 3), ("val", 2)):
+        for n in range(count):
+            labels = tmp_path / "Labels" / split / f"{n}.txt"
+            yolo_picture(tmp_path / "Images" / split / f"{n}.png", labels)
+    yaml = "names: [cat]\ntrain: Images/train\nval: Images/val\n"
+    text(tmp_path / names, yaml if names == "data.yaml" else "cat\n")
+    lines = check(tmp_path, "yolo", (3, 2, None))
+    assert "train 3 pictures, 3 boxes; val 2 pictures, 2 boxes" in lines[0]
+    (tmp_path / "Labels" / "train" / "0.txt").rename(tmp_path / "Labels" / "train" / "a.txt")
+    with pytest.raises(DatasetError, match=r"Labels/train/a\.txt: no picture a\.\*"):
+        read_splits(tmp_path)
+    (tmp_path / names).unlink()
+    with pytest.raises(DatasetError, match=r"has Labels/ but neither data\.yaml nor classes\.txt"):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_yolo_two_pictures_never_share_a_label_file(tmp_path: Path, listed: bool) -> None:
+    for n in range(5):
+        yolo_picture(tmp_path / "images" / f"{n}.jpg")
+    picture(tmp_path / "images" / "0.png")
+    text(tmp_path / "classes.txt", "cat\n")
+    if listed:
+        names = [*(f"images/{n}.jpg" for n in range(5)), "images/0.png", "images/1.jpg"]
+        text(tmp_path / "train.txt", "\n".join(names))
+    words = r"labels/0\.txt: it is the label file of 2 pictures, such as .*0\.jpg and 0\.png; exp"
+    with pytest.raises(DatasetError, match=words):
+        read_splits(tmp_path)
+    examined = examine(tmp_path)
+    assert [problem.kind for problem in examined.layout.problems] == ["double-annotation"]
+    assert len(set(examined.parts["all"].dataset.file_names.tolist())) == 4  # neither of the two
+    text(tmp_path / "labels" / "0.png.txt", "")
+    dataset = read_split(tmp_path, "all")
+    assert [dataset.file_name(int(row)) for row in dataset.empty_images()] == ["images/0.png"]

@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from iouaware.data.classes import ClassList
 from iouaware.data.coco_layouts import find_coco
 from iouaware.data.dataset import Dataset, DatasetBuilder, join_datasets
 from iouaware.data.examination import Examination
+from iouaware.data.oddities import find_oddities
 from iouaware.data.parts import ALL, Layout
 from iouaware.data.pictures import list_pictures, map_threads, verify_images
 from iouaware.data.splitting import split_by_content
+from iouaware.data.unrecognised import describe_found
 from iouaware.data.voc_layouts import find_voc
 from iouaware.data.yolo_layouts import find_yolo
+from iouaware.data.yolo_pairs import labels_folder
 from iouaware.errors import DatasetError
 from iouaware.images import read_image_size
 
@@ -27,7 +28,6 @@ __all__ = ["Splits", "read_split", "read_splits", "verify_images"]
 
 FORMAT_NAMES = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO"}
 _FINDERS = {"coco": find_coco, "yolo": find_yolo, "voc": find_voc}
-_MANY_EMPTY = 0.3
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def read_splits(
         if not dataset.count_boxes():
             raise DatasetError(
                 f"{data}: none of the {len(dataset)} pictures of {dataset.split} has a box; "
-                "expected some objects"
+                f"expected some objects{_say_where(dataset) if images is None else ''}"
             )
     lines = [_describe(layout, parts), *notes, *layout.notes, *left_out]
     mended = read[0].mended
@@ -88,7 +88,7 @@ def read_splits(
         lines.append(f"mended: {mended.summary()}")
     if made:
         lines.append("no validation part: split 80/20 by the content of the pictures")
-    lines += _find_oddities(parts)
+    lines += find_oddities(parts)
     return Splits(train, val, parts[2] if len(parts) > 2 else None, made, tuple(lines))
 
 
@@ -166,7 +166,8 @@ def recognise(
     if not found:
         raise DatasetError(
             f"{data}: no data set found; expected COCO (annotations/*.json), Pascal VOC "
-            "(Annotations/*.xml) or YOLO (data.yaml), or one of their exports"
+            "(Annotations/*.xml) or YOLO (data.yaml), or one of their exports; "
+            f"{describe_found(data)}"
         )
     # the first that has something to learn from, else the first
     first = next((layout for layout in found if _training_key(layout)), found[0])
@@ -268,6 +269,14 @@ def _read_empty(folder: Path, like: Dataset) -> Dataset:
     return builder.build()
 
 
+def _say_where(dataset: Dataset) -> str:
+    """Name the places where YOLO's label files are looked for, which a wrong folder is seen by."""
+    if dataset.format != "yolo":
+        return ""
+    folder = dataset.record(0).path.parent
+    return f" (label files are looked for in {labels_folder(folder)} and beside the pictures)"
+
+
 def _describe(layout: Layout, parts: Sequence[Dataset]) -> str:
     """Count everything in one line."""
     pictures = "; ".join(
@@ -277,33 +286,3 @@ def _describe(layout: Layout, parts: Sequence[Dataset]) -> str:
     )
     name, count = FORMAT_NAMES[layout.format], len(parts[0].class_names)
     return f"{name} ({layout.found_by}), {count} classes; {pictures}"
-
-
-def _find_oddities(parts: Sequence[Dataset]) -> list[str]:
-    """Return warnings about empty pictures, shared pictures and classes without objects."""
-    lines = []
-    for dataset in parts:
-        share = len(dataset.empty_images()) / len(dataset)
-        if share > _MANY_EMPTY:
-            example = dataset.file_name(int(dataset.empty_images()[0]))
-            lines.append(
-                f"warning: {share:.0%} of the pictures of {dataset.split} have no boxes, such as "
-                f"{example}; are label files missing?"
-            )
-    train = parts[0]
-    names = set(train.file_names.tolist())
-    for dataset in parts[1:]:
-        shared = sorted(names.intersection(dataset.file_names.tolist()))
-        if shared:
-            lines.append(
-                f"warning: {len(shared):,} of the {len(dataset):,} pictures of {dataset.split} "
-                f"are in training too, such as {shared[0]}; its figures will be too good"
-            )
-        unseen = np.flatnonzero((train.class_counts() == 0) & (dataset.class_counts() > 0))
-        if len(unseen):
-            listed = ", ".join(train.class_names[label] for label in unseen[:5])
-            lines.append(
-                f"warning: {dataset.split} has objects of {len(unseen)} classes that training has "
-                f"none of: {listed}"
-            )
-    return lines

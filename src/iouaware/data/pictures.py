@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from iouaware.data.examination import Examination, StoredPicture, noting
+from iouaware.data.files import list_files
 from iouaware.errors import DatasetError
 from iouaware.images import IMAGE_SUFFIXES, read_image, read_stored_size
 
@@ -24,17 +24,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 def list_pictures(folder: Path) -> list[Path]:
     """List the pictures below a folder, sorted; hidden files and folders are passed over."""
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        # plain text until the end: a hundred thousand Path objects take seconds to sort
-        found += [
-            f"{place}/{name}"
-            for name in files
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
-            and not name.startswith(".")
-        ]
-    return [Path(name) for name in sorted(found)]
+    return list_files(folder, IMAGE_SUFFIXES)
 
 
 def map_threads(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:

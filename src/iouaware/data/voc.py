@@ -125,6 +125,11 @@ def read_voc_xml(path: Path) -> VocAnnotation:
         ) from error
     except (SafeElementTree.ParseError, ValueError, LookupError) as error:
         raise DatasetError(f"{path}: not valid XML ({error})") from error
+    if root.tag == "annotations":
+        raise DatasetError(
+            f"{path}: found <annotations>, which is CVAT for images; expected VOC's <annotation>: "
+            "export as COCO 1.0, YOLO 1.1 or PASCAL VOC 1.1"
+        )
     if root.tag != "annotation":
         raise DatasetError(f"{path}: found <{root.tag}>, expected VOC's <annotation>")
     objects = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
+from iouaware.data.files import Namesakes, list_files, list_files_in, read_lines, walk_files
 from iouaware.data.parts import ALL, Layout, VocPart, split_folders, split_of
 from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
@@ -16,6 +16,7 @@ from iouaware.errors import DatasetError
 from iouaware.images import IMAGE_SUFFIXES
 
 _Pairs = list[tuple[Path, Path | None]]
+_XML = (".xml",)
 _PICTURE_FOLDERS = ("JPEGImages", "images", "Images")
 
 
@@ -33,9 +34,13 @@ def find_voc(
         Its parts, or None where this is no VOC data set.
 
     Raises:
-        DatasetError: an XML file or a list names a picture that cannot be found.
+        DatasetError: an XML file or a list names a picture that cannot be found, or the data are
+            one XML file.
     """
     if data.is_file():
+        if data.suffix.lower() in _XML:
+            read_voc_xml(data)  # tells CVAT's own form, and what is broken
+            raise DatasetError(f"{data}: it annotates one picture; expected the folder of them all")
         return None
     years = _find_years(data)
     pairs: dict[str, _Pairs] = {}
@@ -78,7 +83,7 @@ def _find_years(data: Path) -> list[_Year]:
         years = []
         for folder in folders:
             for name in ("Annotations", "annotations"):
-                if any((folder / name).glob("**/*.xml")):
+                if any(walk_files(folder / name, _XML)):
                     years.append(_Year(folder, folder / name))
                     break
         if years:
@@ -97,19 +102,25 @@ def _read_year(
         own = {
             split: _Place(folder, finder, images or _picture_folder(tree, folder))
             for split, folder in split_folders(year.annotations).items()
-            if any(folder.glob("**/*.xml"))
+            if any(walk_files(folder, _XML))
         }
         whole = {ALL: _Place(year.annotations, finder, images or tree)}
         return _pair_places(own or whole, examination, notes)
     pairs: dict[str, _Pairs] = {}
+    xmls = Namesakes(".xml")
     for split, path in lists.items():
         found: _Pairs = []
         named = []
         for number, stem in _read_list(path):
             where = f"{path} line {number}"
             with noting(examination, "missing-picture", stem, where):
-                found.append(_pair_listed(stem, year.annotations, finder, where))
-                named.append((stem, found[-1][0], where))
+                listed = year.annotations / stem
+                xml = xmls.find(listed.parent, listed.name)
+                xml = xml or xmls.find(year.annotations, listed.name)
+                picture = _find_listed(stem, xml, finder, where, examination)
+                if picture is not None:
+                    found.append((picture, xml))
+                    named.append((stem, picture, where))
         pairs[split] = list(compress(found, keep_one_name_a_picture(named, examination)))
     return pairs
 
@@ -124,7 +135,7 @@ def _find_lists(folder: Path) -> dict[str, Path]:
     """Return ImageSets/Main/{train,val,test,trainval}.txt, or CVAT's default.txt."""
     found: dict[str, Path] = {}
     for place in (folder / "ImageSets" / "Main", folder / "ImageSets"):
-        for path in sorted(place.glob("*.txt")) if place.is_dir() else ():
+        for path in list_files_in(place, (".txt",)):
             # aeroplane_train.txt and its like list one class
             split = split_of(path.stem) if path.stem.isalpha() else None
             if split or path.stem == "default":
@@ -136,12 +147,8 @@ def _find_lists(folder: Path) -> dict[str, Path]:
 
 def _read_list(path: Path) -> list[tuple[int, str]]:
     """Return line number and name without suffix of each picture listed."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read as text ({error})") from error
     found = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         name = line.strip()
         head, _, flag = name.rpartition(" ")
         if head and flag in ("1", "0", "-1"):
@@ -153,33 +160,46 @@ def _read_list(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-def _pair_listed(
-    stem: str, annotations: Path, finder: PictureFinder, where: str
-) -> tuple[Path, Path | None]:
-    xml = annotations / f"{stem}.xml"
-    if not xml.is_file():
-        xml = annotations / f"{Path(stem).name}.xml"
-    if xml.is_file():
-        return _find_picture(xml, finder), xml
+def _find_listed(
+    stem: str,
+    xml: Path | None,
+    finder: PictureFinder,
+    where: str,
+    examination: Examination | None,
+) -> Path | None:
+    if xml is not None:
+        return _find_picture(xml, finder, examination)
     picture = finder.find_stem(Path(stem), where)
     if picture is None:
         raise DatasetError(
             f"{where}: neither a picture nor an XML file called {stem!r}; expected both, or a "
             "picture alone where it is empty"
         )
-    return picture, None
+    return picture
 
 
-def _find_picture(xml: Path, finder: PictureFinder) -> Path:
-    """Find a picture by the name of its XML file, else by the name inside it."""
+def _find_picture(xml: Path, finder: PictureFinder, examination: Examination | None) -> Path | None:
+    """Find a picture by the name of its XML file, else by the name inside it.
+
+    Returns:
+        The picture, or None where the name inside is needed and an examination noted that the
+        file cannot be read.
+    """
+    several = None
     try:
         picture = finder.find_stem(xml.with_suffix(""), str(xml))
-    except DatasetError:  # several, such as a JPEG and a PNG: the name inside may tell
-        named = read_voc_xml(xml).file_name
-        if not named:
-            raise
-        return finder.find(named, str(xml))
-    return picture or finder.find(read_voc_xml(xml).file_name or f"{xml.stem}.*", str(xml))
+        if picture is not None:
+            return picture
+    except DatasetError as error:  # such as a JPEG and a PNG: the name inside may tell
+        several = error
+    annotation = None
+    with noting(examination, "unreadable-file", xml.stem, xml):
+        annotation = read_voc_xml(xml)
+    if annotation is None:
+        return None
+    if several is not None and not annotation.file_name:
+        raise several
+    return finder.find(annotation.file_name or f"{xml.stem}.*", str(xml))
 
 
 def _pair_places(
@@ -210,9 +230,11 @@ def _pair_places(
 def _pair_all(place: _Place, examination: Examination | None) -> dict[Path, Path | None]:
     """Pair every XML file of a folder with its picture."""
     pairs: dict[Path, Path | None] = {}
-    for xml in sorted(place.annotations.glob("**/*.xml")):
+    for xml in list_files(place.annotations, _XML):
         with noting(examination, "missing-picture", xml.stem, xml):
-            picture = _find_picture(xml, place.finder)
+            picture = _find_picture(xml, place.finder, examination)
+            if picture is None:
+                continue
             with noting(examination, "double-annotation", picture, xml):
                 if picture in pairs:
                     raise DatasetError(
@@ -229,19 +251,15 @@ def _find_beside(
     folders = {
         split: folder
         for split, folder in split_folders(data).items()
-        if any(_xml_below(folder, "**/*.xml"))
+        if any(walk_files(folder, _XML))
     }
-    if not folders and any(_xml_below(data, "*.xml")):
+    if not folders and list_files_in(data, _XML):
         folders = {ALL: data}
     places = {
         split: _Place(folder, PictureFinder([folder], folder, images), images or folder)
         for split, folder in folders.items()
     }
     return _pair_places(places, examination, notes)
-
-
-def _xml_below(folder: Path, pattern: str) -> Iterable[Path]:
-    return (path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def _drop_unlabelled(pairs: dict[str, _Pairs], notes: list[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from iouaware.data.classes import ClassList
 from iouaware.data.dataset import Dataset, DatasetBuilder
 from iouaware.data.examination import Examination, noting
+from iouaware.data.files import read_lines
 from iouaware.data.mending import POLYGON, WRONG_FORM, Mended
 from iouaware.data.numbers import parse_number
 from iouaware.data.pictures import read_shown_sizes
@@ -55,7 +56,7 @@ def read_yolo(
         boxes, labels, places = [], [], []
         lines = None
         with noting(examination, "unreadable-file", path, text or ""):
-            lines = [] if text is None else _read_lines(text)
+            lines = [] if text is None else read_lines(text)
         if size is None or lines is None:
             continue
         width, height = size
@@ -84,32 +85,33 @@ def _label(id_: int, label_of_id: dict[int, int], classes: ClassList, place: str
     return label_of_id[id_]
 
 
-def _read_lines(text: Path) -> list[str]:
-    try:
-        return text.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{text}: cannot be read as text ({error})") from error
-
-
 def _read_values(fields: list[str], where: str, keypoints: int) -> tuple[int, list[float]]:
     """Return the class id, and the four values of a box or the coordinates of a polygon."""
     numbers = [_read_number(field, where) for field in fields]
     if not numbers[0].is_integer():
         raise DatasetError(f"{where}: the class is {fields[0][:200]}, expected a whole number")
     values = numbers[1:]
-    if keypoints:
-        if len(values) not in (4, 4 + keypoints):
-            raise DatasetError(
-                f"{where}: found {len(fields)} values, expected {5 + keypoints} (class "
-                f"{' '.join(_FIELDS)}, and {keypoints} for the key points of kpt_shape), or 5"
+    if not _has_form(values, keypoints):
+        if keypoints:
+            expected = (
+                f"{5 + keypoints} (class {' '.join(_FIELDS)}, and {keypoints} for the key points "
+                "of kpt_shape), or 5"
             )
-        return int(numbers[0]), values[:4]
-    if len(values) != 4 and not _is_polygon(values):
+        else:
+            expected = f"5 (class {' '.join(_FIELDS)}), or a class and the points of a polygon"
+        hint = "; is the last one a confidence? take it out"
         raise DatasetError(
-            f"{where}: found {len(fields)} values, expected 5 (class {' '.join(_FIELDS)}), or a "
-            "class and the points of a polygon"
+            f"{where}: found {len(fields)} values, expected {expected}"
+            f"{hint if _has_form(values[:-1], keypoints) else ''}"
         )
-    return int(numbers[0]), values
+    return int(numbers[0]), values[:4] if keypoints else values
+
+
+def _has_form(values: list[float], keypoints: int) -> bool:
+    """Tell whether so many values, without the class, are a box, with key points or a polygon."""
+    if keypoints:
+        return len(values) in (4, 4 + keypoints)
+    return len(values) == 4 or _is_polygon(values)
 
 
 def _is_polygon(values: list[float]) -> bool:
@@ -134,7 +136,8 @@ def _to_corners(values: list[float], where: str, mended: Mended, file: str) -> _
 def _read_number(text: str, where: str) -> float:
     value = parse_number(text)
     if value is None:
-        raise DatasetError(f"{where}: {shown(text)} is no number")
+        hint = "; found commas, expected spaces between numbers and points inside them"
+        raise DatasetError(f"{where}: {shown(text)} is no number{hint if ',' in text else ''}")
     return value
 
 

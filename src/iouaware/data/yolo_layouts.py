@@ -9,6 +9,7 @@ from typing import Any
 
 from iouaware.data.classes import ClassList
 from iouaware.data.examination import Examination, noting
+from iouaware.data.files import first_folder, list_files_in, read_lines, spellings
 from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders
 from iouaware.data.yolo_pairs import (
     Pairs,
@@ -18,12 +19,12 @@ from iouaware.data.yolo_pairs import (
     pair_labels,
     pair_list,
     pair_place,
-    read_lines,
     resolve_place,
 )
 from iouaware.errors import DatasetError, shown
 from iouaware.parsing import parse_yaml
 
+_YAML = (".yaml", ".yml")
 _NAMES = re.compile(r"^names\s*:", re.MULTILINE)
 
 
@@ -44,26 +45,27 @@ def find_yolo(
         DatasetError: the YAML file is malformed, or names a folder that is not there.
     """
     if data.is_file():
-        is_yaml = data.suffix.lower() in (".yaml", ".yml")
+        is_yaml = data.suffix.lower() in _YAML
         return _from_yaml(data, images, examination) if is_yaml else None
     described = _find_yaml(data)
     if described is not None:
         return _from_yaml(described, images, examination)
-    names = [data / name for name in ("obj.names", "classes.txt", "labels/classes.txt")]
+    labels = first_folder([data / name for name in spellings("labels")])
+    names = [data / "obj.names", data / "classes.txt", labels / "classes.txt"]
     names_file = next((path for path in names if path.is_file()), None)
     if names_file is not None:
         return _from_names(data, names_file, images, examination)
-    if any(label_files(data / "labels")):
+    if any(label_files(labels)):
         raise DatasetError(
-            f"{data}: it has labels/ but neither data.yaml nor classes.txt; expected one of them "
-            "with the names of the classes"
+            f"{data}: it has {labels.name}/ but neither data.yaml nor classes.txt; expected one of "
+            "them with the names of the classes"
         )
     return None
 
 
 def _find_yaml(data: Path) -> Path | None:
     """Return data.yaml, or the only YAML file that names classes."""
-    files = sorted([*data.glob("*.yaml"), *data.glob("*.yml")])
+    files = list_files_in(data, _YAML)
     usual = [path for path in files if path.stem in ("data", "dataset")]
     if usual:
         return usual[0]
@@ -129,7 +131,7 @@ def _without_splits(
     keypoints: int = 0,
 ) -> dict[str, YoloPart]:
     """Take images/ and labels/, or one folder a split, where no file says what belongs where."""
-    pictures = root / "images" if (root / "images").is_dir() else root
+    pictures = first_folder([*(root / name for name in spellings("images")), root])
     folders = split_folders(pictures) or {ALL: pictures}
     parts: dict[str, YoloPart] = {}
     for split, folder in folders.items():

@@ -7,6 +7,7 @@ from itertools import compress
 from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
+from iouaware.data.files import Namesakes, first_folder, list_files, read_lines, spellings
 from iouaware.data.parts import split_of
 from iouaware.data.picture_finder import PictureFinder, is_there, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
@@ -45,13 +46,12 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
     """Pair the pictures of a folder or of a list with their text files.
 
     Raises:
-        DatasetError: a picture is missing, or a text file with boxes has none.
+        DatasetError: a picture is missing, or a text file with boxes has none or has two.
     """
     if place.is_dir():
-        pictures = list_pictures(place)
-        pairs = [(picture, find_label_file(picture)) for picture in pictures]
+        pairs = pair_with_texts(list_pictures(place))
         _refuse_orphans(place, pairs, examination)
-        return pairs
+        return _without_shared(pairs, examination)
     found = []
     for number, line in enumerate(read_lines(place), 1):
         name, where = line.strip(), f"{place} line {number}"
@@ -66,34 +66,68 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
                     "are with --images DIR"
                 )
     own = compress(found, keep_one_name_a_picture(found, examination))
-    return [(picture, find_label_file(picture)) for _, picture, _ in own]
+    return _without_shared(pair_with_texts(picture for _, picture, _ in own), examination)
 
 
-def find_label_file(picture: Path) -> Path | None:
-    """Return the text file of a picture, or None.
+def pair_with_texts(pictures: Iterable[Path]) -> Pairs:
+    """Pair pictures with their text files, None where there is none.
 
-    It lies in ``labels`` where the picture's path says ``images``, or beside the picture.
+    They lie in ``labels`` where the picture's path says ``images``, or beside the picture. Where
+    a.jpg has a.txt, that of a.png is a.png.txt: so predictions are written.
     """
-    in_labels = labels_folder(picture.parent) / f"{picture.stem}.txt"
-    if in_labels.is_file():
-        return in_labels
-    beside = picture.with_suffix(".txt")
-    return beside if beside.is_file() else None
+    texts = Namesakes(".txt")
+    places: dict[Path, tuple[Path, Path]] = {}
+    pairs: Pairs = []
+    for picture in pictures:
+        folder = picture.parent
+        if folder not in places:
+            places[folder] = labels_folder(folder), folder
+        whole = _find_text(texts, places[folder], picture.name)
+        pairs.append((picture, whole or _find_text(texts, places[folder], picture.stem)))
+    return pairs
+
+
+def _without_shared(pairs: Pairs, examination: Examination | None) -> Pairs:
+    """Refuse text files of several pictures; no one knows whose the boxes are."""
+    owners: dict[Path, set[Path]] = {}
+    for picture, text in pairs:
+        if text is not None:
+            owners.setdefault(text, set()).add(picture)
+    for text, pictures in owners.items():
+        if len(pictures) > 1:
+            first, second, *_ = sorted(pictures)
+            with noting(examination, "double-annotation", second, text):
+                raise DatasetError(
+                    f"{text}: it is the label file of {len(pictures)} pictures, such as {first} "
+                    f"and {second.name}; expected one: take the other out, or call its labels "
+                    f"{second.name}.txt"
+                )
+    return [(picture, text) for picture, text in pairs if text is None or len(owners[text]) == 1]
+
+
+def _find_text(texts: Namesakes, places: Iterable[Path], stem: str) -> Path | None:
+    """Return the text file of this name in the first of the places that has one, or None."""
+    return next((text for place in places if (text := texts.find(place, stem))), None)
 
 
 def labels_folder(pictures: Path) -> Path:
-    """Put ``labels`` in place of the last ``images`` of a folder's path."""
-    parts = list(pictures.parts)
+    """Put ``labels``, in any usual case, in place of the last ``images`` of a folder's path."""
+    return first_folder(_label_folders(pictures))
+
+
+def _label_folders(pictures: Path) -> list[Path]:
+    """Return where the label files may be, ``labels`` first; the folder itself without images."""
+    parts = pictures.parts
     for position in range(len(parts) - 1, -1, -1):
         if parts[position].lower() == "images":
-            parts[position] = "labels"
-            return Path(*parts)
-    return pictures
+            before, after = parts[:position], parts[position + 1 :]
+            return [Path(*before, name, *after) for name in spellings("labels")]
+    return [pictures]
 
 
 def label_files(folder: Path) -> Iterable[Path]:
     """Yield the text files below a folder, sorted, but for lists of names and pictures."""
-    for path in sorted(folder.glob("**/*.txt")):
+    for path in list_files(folder, (".txt",)):
         if path.stem.lower() not in _LISTS or _looks_like_labels(path):
             yield path
 
@@ -124,17 +158,21 @@ def pair_list(
     The text files lie where the list has its pictures, below one of the bases.
     """
     finder = PictureFinder([images], images, images)
+    texts = Namesakes(".txt")
+    places: dict[Path, list[Path]] = {}
     pairs: Pairs = []
     found = []
     for number, line in enumerate(read_lines(place), 1):
         name, where = line.strip().replace("\\", "/"), f"{place} line {number}"
         if name:
             with noting(examination, "missing-picture", name, where):
-                listed = Path(name)
-                places = labels_folder(listed.parent) / listed.name, listed
-                texts = (resolve_place(str(one.with_suffix(".txt")), bases) for one in places)
+                folder = Path(name).parent
+                if folder not in places:
+                    listed = (str(one) for one in (*_label_folders(folder), folder))
+                    resolved = (resolve_place(one, bases) for one in dict.fromkeys(listed))
+                    places[folder] = [one for one in resolved if one is not None]
                 picture = finder.find(name, where)
-                pairs.append((picture, next((text for text in texts if text), None)))
+                pairs.append((picture, _find_text(texts, places[folder], Path(name).stem)))
                 found.append((name, picture, where))
     return list(compress(pairs, keep_one_name_a_picture(found, examination)))
 
@@ -176,15 +214,3 @@ def describe_unlabelled(images: Path, pairs: Pairs) -> list[str]:
         f"{len(others):,} pictures of --images have no label file and are left out, such as "
         f"{others[0].name}; add those without objects with --empty"
     ]
-
-
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file.
-
-    Raises:
-        DatasetError: it cannot be read as text.
-    """
-    try:
-        return path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read as text ({error})") from error
