@@ -85,7 +85,8 @@ KINDS = _table(
     ("turn-followed", "note", "pictures with an EXIF turn, their boxes drawn after it",
      "nothing, where every other program that reads them turns them too"),
     ("double-image-id", "error", "image ids used twice", "give each image an id of its own"),
-    ("double-annotation", "error", "pictures and annotation files that are not one to one", "take one out"),
+    ("double-annotation", "error", "pictures and annotation files that are not one to one", "take "
+     "one out"),
     ("contradicting-copy", "error", "pictures that are there twice with other boxes", "join the "
      "boxes in one of them and take the other out: the objects of one are background in the other"),
     ("leak", "error", "pictures in two parts of the data", "take one of them out, or the figures "
