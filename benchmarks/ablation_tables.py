@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ablation_results import Line
@@ -77,16 +78,30 @@ def gains_over_alpha_1(lines: Iterable[Line], figure: str) -> list[float]:
 
 
 def difference_rows(results: Results) -> Iterable[Row]:
-    """Return one row a set, setting and reference: the paired differences over common seeds."""
+    """Return one row a set, setting and reference: the paired differences over common seeds.
+
+    Behind them, the pairs of all sets together where more than one has some.
+    """
     lines = lines_of(results)
+    compared: dict[tuple[str, str], list[str]] = {}
     for data, setting, group in groups(lines):
         for against in group[-1]["against"]:
-            intervals = [
-                mean_interval(paired_differences(lines, data, setting, against, figure))
-                for figure in SHOWN
-            ]
-            count = intervals[0].seeds if intervals[0] else 0
-            yield data, setting, against, str(count), *(signed_interval(i) for i in intervals)
+            yield _difference_row(lines, [data], setting, against)
+            if paired_differences(lines, data, setting, against, SHOWN[0]):
+                compared.setdefault((setting, against), []).append(data)
+    for (setting, against), sets in compared.items():
+        if len(sets) > 1:
+            yield _difference_row(lines, sets, setting, against)
+
+
+def _difference_row(lines: Sequence[Line], sets: Sequence[str], setting: str, against: str) -> Row:
+    """Return the row over the pairs of these sets, all counted alike."""
+    intervals = []
+    for figure in SHOWN:
+        pairs = (paired_differences(lines, data, setting, against, figure) for data in sets)
+        intervals.append(mean_interval(list(chain.from_iterable(pairs))))
+    count = intervals[0].seeds if intervals[0] else 0
+    return ", ".join(sets), setting, against, str(count), *map(signed_interval, intervals)
 
 
 def value_rows(results: Results) -> Iterable[Row]:

@@ -117,6 +117,24 @@ def test_the_table_by_hand() -> None:
     ]
 
 
+def test_pairs_of_all_sets_together() -> None:
+    # 10 points on one set, 20 on the other: as above; a set without a pair is not named
+    lines = [
+        line("baseline", 0, 0.5),
+        line("iou-aware", 0, 0.6, against=["baseline"]),
+        line("baseline", 0, 0.5, data="boards"),
+        line("iou-aware", 0, 0.7, against=["baseline"], data="boards"),
+        line("iou-aware", 0, 0.7, against=["baseline"], data="signs"),
+    ]
+    rows = render_table("ablation", {"ablation": {"lines": lines}}).splitlines()[2:]
+    assert rows[2].startswith("| signs | iou-aware | baseline | 0 | n/a |")
+    assert rows[3:] == [
+        "| cells, boards | iou-aware | baseline | 2 | "
+        + " | ".join(["+15.0 [-48.5, +78.5]"] * 4)
+        + " |"
+    ]
+
+
 def test_a_run_that_diverged_is_a_row_that_says_so() -> None:
     lost = {"status": "diverged", "alpha": None, "AP_alpha1": None}
     diverged = line("l1", 1, None, **lost, against=["baseline"])
