@@ -23,21 +23,28 @@ def box_area(boxes: Array) -> Array:
 
 
 def pairwise_intersection(first: Array, second: Array) -> Array:
-    """Return the overlap area of every box with every other, [N, 4], [M, 4] -> [N, M]."""
+    """Return the overlap of every box with every other, [..., N, 4], [..., M, 4] -> [..., N, M]."""
     xp = array_namespace(first, second)
-    top_left = xp.maximum(first[:, None, :2], second[None, :, :2])  # [N, M, 2]
-    bottom_right = xp.minimum(first[:, None, 2:], second[None, :, 2:])  # [N, M, 2]
-    size = xp.clip(bottom_right - top_left, 0, None)  # [N, M, 2]
-    return size[..., 0] * size[..., 1]
+    one = [corner[..., :, None] for corner in _corners(first)]  # [..., N, 1] each
+    other = [corner[..., None, :] for corner in _corners(second)]  # [..., 1, M] each
+    width = xp.minimum(one[2], other[2]) - xp.maximum(one[0], other[0])
+    height = xp.minimum(one[3], other[3]) - xp.maximum(one[1], other[1])
+    return xp.clip(width, 0, None) * xp.clip(height, 0, None)
+
+
+def _corners(boxes: Array) -> list[Array]:
+    """Return x1, y1, x2, y2, [...] each, in one piece: reading every fourth number is slow."""
+    xp = array_namespace(boxes)
+    return [xp.asarray(boxes[..., corner], copy=True) for corner in range(4)]
 
 
 def pairwise_iou(first: Array, second: Array) -> Array:
-    """Return the IoU of every box with every other, [N, 4], [M, 4] -> [N, M].
+    """Return the IoU of every box with every other, [..., N, 4], [..., M, 4] -> [..., N, M].
 
     Two boxes without area have IoU 0, not 0/0.
     """
     overlap = pairwise_intersection(first, second)
-    union = box_area(first)[:, None] + box_area(second)[None, :] - overlap
+    union = box_area(first)[..., :, None] + box_area(second)[..., None, :] - overlap
     return _share(overlap, union)
 
 

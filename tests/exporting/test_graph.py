@@ -9,6 +9,7 @@ from torch import Tensor
 
 from iouaware.anchors import STRIDES, build_anchors, level_sizes
 from iouaware.config import InferenceConfig
+from iouaware.exporting import graph
 from iouaware.exporting.graph import (
     BakedGraph,
     CandidateGraph,
@@ -16,17 +17,17 @@ from iouaware.exporting.graph import (
     build_grid,
     clip_to_pictures,
     fuse,
-    spread_looks,
 )
 from iouaware.exporting.padding import fix_padding
 from iouaware.exporting.parity import Differences, FoundBoxes, detections_of
 from iouaware.exporting.suppression import keep_best
-from iouaware.inference import torch_backend
 from iouaware.inference.exported import build_candidates
 from iouaware.inference.postprocess import select_detections
 from iouaware.inference.scoring import fuse_scores
 from iouaware.inference.torch_backend import TorchBackend
+from iouaware.model import distinct
 from iouaware.model.detector import Detector
+from iouaware.model.distinct import LOOKS, pick_distinct
 from iouaware.structures import Candidates, Frame
 from tests.exporting.conftest import CONFIG, build_tiny, draw
 
@@ -38,10 +39,10 @@ def run(
 ) -> tuple[dict[str, np.ndarray], TorchBackend, np.ndarray, list[Frame]]:
     """Run the graph on drawn canvases; return what it gives, and what the backend needs."""
     canvases, frames = draw(given.get("count", 3), given.get("size", 96))
-    graph = DetectionGraph(CandidateGraph(detector, settings, has_iou))
+    whole = DetectionGraph(CandidateGraph(detector, settings, has_iou))
     images = torch.from_numpy(canvases).permute(0, 3, 1, 2).contiguous()
     with torch.inference_mode():
-        found = graph(images, torch.tensor(alpha), torch.tensor(0.0))
+        found = whole(images, torch.tensor(alpha), torch.tensor(0.0))
     arrays = {name: value.numpy() for name, value in found.items()}
     return arrays, TorchBackend(detector, settings, has_iou=has_iou), canvases, frames
 
@@ -82,6 +83,17 @@ def assert_same(one: Candidates, other: Candidates) -> None:
     assert one.predicted_iou is not None
     assert other.predicted_iou is not None
     np.testing.assert_allclose(one.predicted_iou[first], other.predicted_iou[second], atol=1e-5)
+
+
+def test_copies_are_told_as_in_the_backend_where_few_boxes_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (graph, distinct):
+        monkeypatch.setattr(module, "ALIKE", 0.3)
+    found, backend, canvases, frames = run(build_tiny(), CONFIG.inference, 0.5)
+    for row, expected in enumerate(backend.compute_candidates(canvases, frames)):
+        assert len(pick_distinct(torch.from_numpy(expected.boxes))) < LOOKS
+        assert_same(build_candidates(found, row, frames[row]), expected)
 
 
 def test_lists_that_are_shorter_are_padded_with_label_minus_one() -> None:
@@ -209,15 +221,3 @@ def test_fixed_padding_is_what_timm_works_out() -> None:
         assert not any("Same" in type(module).__name__ for module in fixed.modules())
         for one, other in zip(before, after, strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 6])
-def test_looks_are_spread_as_in_the_backend(count: int) -> None:
-    generator = torch.Generator().manual_seed(count)
-    said, seen = torch.rand(1, 6, generator=generator), torch.rand(1, 4, generator=generator)
-    above = (torch.arange(6) < count)[None]
-    ours = spread_looks(said * above, seen, above)[0, :count].numpy()
-    expected = said[0, :count].numpy()
-    if count:
-        expected = torch_backend.spread_looks(expected, seen[0, : min(count, 4)].numpy())
-    np.testing.assert_allclose(ours, expected, rtol=1e-6)

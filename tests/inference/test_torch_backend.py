@@ -7,17 +7,18 @@ import pytest
 import torch
 
 from iouaware.anchors import build_anchors, level_sizes
-from iouaware.boxes import decode_boxes
+from iouaware.boxes import box_area, decode_boxes, pairwise_iou
 from iouaware.config import InferenceConfig
 from iouaware.images import resize_to_canvas
-from iouaware.inference import torch_backend
 from iouaware.inference.candidates import (
     candidates_from_outputs,
     paper_candidates_from_outputs,
 )
+from iouaware.inference.nms import suppress
 from iouaware.inference.postprocess import select_detections, select_paper_detections
 from iouaware.inference.predictor import Predictor
-from iouaware.inference.torch_backend import TorchBackend, spread_looks
+from iouaware.inference.torch_backend import TorchBackend
+from iouaware.model import distinct
 from iouaware.structures import Frame, HeadOutputs, ImageArray
 from tests.inference.conftest import CONFIG, build_detector
 
@@ -238,20 +239,11 @@ def test_lower_precision_moves_boxes_a_little() -> None:
     assert moved.max() < 4  # bfloat16 keeps eight bits: under 1 % of a box of 300 px
 
 
-def test_looks_are_spread_by_hand() -> None:
-    said = np.array([0.8, 0.8, 0.5, 0.3, 0.6], np.float32)
-    seen = np.array([0.9, 0.4, 0.3, 0.1], np.float32)
-    # of those looked at the later half fell from 0.8 to 0.4 together
-    spread = spread_looks(said, seen)
-    np.testing.assert_allclose(spread, [0.9, 0.4, 0.3, 0.1, 0.3])
-    assert spread.dtype == np.float32
-    np.testing.assert_array_equal(spread_looks(said[:4], seen), seen)
-    raised = spread_looks(said, np.ones(4, np.float32))
-    np.testing.assert_allclose(raised, [1, 1, 1, 1, 0.6])  # never more than the branch said
-
-
-def test_a_second_look_changes_the_iou_of_the_best_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_backend, "LOOKS", 20)
+@pytest.mark.parametrize("looks", [20, 2000])
+def test_a_second_look_speaks_for_the_copies_of_the_best_boxes(
+    looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distinct, "LOOKS", looks)
     canvases = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
     frames = [Frame((96, 96), (96, 96), (96, 96))] * 2
     one_more = build_detector(second_look=True)
@@ -264,16 +256,21 @@ def test_a_second_look_changes_the_iou_of_the_best_alone(monkeypatch: pytest.Mon
         looking.compute_candidates(canvases, frames),
         strict=True,
     ):
-        assert len(one) > 20
         np.testing.assert_array_equal(one.class_scores, other.class_scores)
         np.testing.assert_array_equal(one.boxes, other.boxes)
         assert one.predicted_iou is not None
         assert other.predicted_iou is not None
+        there = box_area(one.boxes) > 0  # many a box lies beside the canvas
+        boxes, scores = one.boxes[there], one.class_scores[there]
+        picked = boxes[suppress(boxes, scores, 0 * one.labels[there], 0.9, looks)]
+        spoken = (pairwise_iou(one.boxes, picked) > 0.9).any(axis=1)
+        assert spoken.sum() > len(picked)  # three classes of an anchor have one box
+        assert np.array_equal(spoken, there) == (looks == 2000)
         # at the start every logit of the look is near 0, so its IoU is near 1/2
-        expected = np.sqrt(one.predicted_iou[:20] / 2)
-        np.testing.assert_allclose(other.predicted_iou[:20], expected, rtol=0.1)
-        share = other.predicted_iou[20:] / one.predicted_iou[20:]
-        np.testing.assert_allclose(share, share[0], rtol=1e-5)
+        expected = np.sqrt(one.predicted_iou[spoken] / 2)
+        np.testing.assert_allclose(other.predicted_iou[spoken], expected, rtol=0.1)
+        share = other.predicted_iou[~spoken] / one.predicted_iou[~spoken]
+        np.testing.assert_allclose(share, share.mean() if len(share) else 0, rtol=1e-5)
 
 
 def test_a_second_look_at_nothing() -> None:
@@ -284,6 +281,21 @@ def test_a_second_look_at_nothing() -> None:
     (found,) = backend.compute_candidates(canvas, frames)
     assert len(found) == 0
     assert found.predicted_iou is not None
+
+
+def test_a_second_look_where_all_boxes_lie_beside_the_canvas() -> None:
+    detector = build_detector(second_look=True)
+    bias = detector.head.box_layer.bias
+    assert bias is not None
+    with torch.no_grad():
+        bias[0::4] = 1000
+    canvas = np.zeros((1, 96, 96, 3), np.uint8)
+    frames = [Frame((96, 96), (96, 96), (96, 96))]
+    (found,) = TorchBackend(detector, CONFIG.inference).compute_candidates(canvas, frames)
+    assert len(found)
+    assert not box_area(found.boxes).any()
+    assert found.predicted_iou is not None
+    assert np.isfinite(found.predicted_iou).all()
 
 
 def test_an_untrained_second_look_is_not_used() -> None:

@@ -11,11 +11,11 @@ from iouaware.boxes import paired_iou
 from iouaware.data.dataset import Dataset
 from iouaware.data.loader import Batch
 from iouaware.model.detector import Detector
-from iouaware.model.second_look import LOOKS
 from iouaware.structures import Target
 from iouaware.training.look_loss import (
     MOST,
     MOVED,
+    TAUGHT,
     choose_anchors,
     class_iou,
     compute_look_loss,
@@ -44,7 +44,7 @@ def test_anchors_of_highest_p_are_looked_at() -> None:
     assert chosen.shape == (2, 15)  # all pairs there are
     assert chosen[0, :2].tolist() == [3, 1]
     assert int(chosen[1, 0]) == 4
-    assert choose_anchors(torch.zeros(1, 400, 2)).shape == (1, LOOKS)
+    assert choose_anchors(torch.zeros(1, 400, 2)).shape == (1, TAUGHT)
 
 
 def test_moved_boxes_stay_near_their_objects() -> None:
@@ -71,7 +71,7 @@ def test_a_picture_without_objects_teaches_background_alone() -> None:
     loss, fitting = look(NONE)
     assert fitting == 0
     # every logit starts near 0, where BCE against 0 is log 2; nothing was there to move
-    assert loss == pytest.approx(LOOKS * 3 * np.log(2), rel=0.05)
+    assert loss == pytest.approx(TAUGHT * 3 * np.log(2), rel=0.05)
 
 
 def test_boxes_on_a_crowd_teach_nothing() -> None:

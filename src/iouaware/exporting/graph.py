@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from iouaware.anchors import STRIDES, Geometry, build_base_anchors
-from iouaware.boxes import decode_boxes
+from iouaware.boxes import box_area, decode_boxes
 from iouaware.config import InferenceConfig
 from iouaware.exporting.suppression import keep_best
 from iouaware.images import canvas_fill
-from iouaware.model.detector import Detector, take_rows
-from iouaware.model.second_look import LEVELS, LOOKS, BoxInputs
+from iouaware.model.detector import Detector
+from iouaware.model.distinct import ALIKE, LOOKS, join_looks
+from iouaware.model.second_look import LEVELS, BoxInputs, take_rows
 
 ABSENT = -1.0  # S of what does not take part in NMS; a true S is 0 at least
 NMS_FLOOR = -0.5
@@ -89,8 +90,8 @@ class CandidateGraph(nn.Module):
             predicted_iou = iou_logits.sigmoid() * above
             if self.second_look is not None:
                 inputs = BoxInputs(boxes, take_rows(all_logits, rows), iou_logits)
-                seen = self._look_again(levels, inputs, labels)
-                predicted_iou = spread_looks(predicted_iou, seen, above)
+                looked, logits = self._look_again(levels, inputs, scores)
+                predicted_iou = join_looks(predicted_iou, boxes, labels, looked, logits)
         return _Found(
             boxes * above[..., None],
             torch.where(above, labels, -1),
@@ -99,14 +100,25 @@ class CandidateGraph(nn.Module):
             index.gather(1, rows),
         )
 
-    def _look_again(self, levels: list[Tensor], inputs: BoxInputs, labels: Tensor) -> Tensor:
-        """Return the first boxes' IoU by both, as ``torch_backend.refine`` does, [B, n]."""
+    def _look_again(
+        self, levels: list[Tensor], inputs: BoxInputs, scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Look at the best boxes that differ, as ``torch_backend.refine`` does.
+
+        Returns:
+            The boxes, [B, n, 4], zeros where there are fewer, and what the looks say, [B, n, K].
+        """
         if self.second_look is None:
             raise ValueError("this detector has no second look")
-        first = BoxInputs(*(values[:, :LOOKS] for values in inputs))
-        logits: Tensor = self.second_look(levels[:LEVELS], first)  # [B, n, K]
-        fit = logits.gather(2, labels[:, :LOOKS, None])[..., 0].sigmoid()
-        return (fit * first.iou_logits.sigmoid()).sqrt()
+        scores = scores * (box_area(inputs.boxes) > 0)
+        distinct = keep_best(
+            inputs.boxes, scores[:, None], ALIKE, LOOKS, self.settings.p_floor
+        )  # [B, C]
+        scores = torch.where(distinct > 0, scores, ABSENT)
+        best = torch.topk(scores, min(LOOKS, scores.shape[1]), dim=1)
+        first = inputs.take(best.indices)
+        there = best.values > NMS_FLOOR  # [B, n]
+        return first.boxes * there[..., None], self.second_look(levels[:LEVELS], first)
 
     def _look(self, images: Tensor) -> list[Tensor]:
         """Compute the pyramid of uint8 canvases, P3 to P7."""
@@ -276,24 +288,6 @@ def _end(seen: Tensor) -> Tensor:
     places = torch.arange(1, seen.shape[1] + 1)
     last = (seen * places).amax(dim=1)
     return torch.where(last > 0, last, seen.shape[1]).float()
-
-
-def spread_looks(predicted_iou: Tensor, seen: Tensor, above: Tensor) -> Tensor:
-    """Return the IoU of all candidates, as ``torch_backend.spread_looks`` does for one picture.
-
-    Args:
-        predicted_iou: the IoU branch's word, [B, C]; 0 where there is no candidate.
-        seen: the second look's, of the first n.
-        above: where there is a candidate, [B, C].
-    """
-    looked = seen.shape[1]
-    count = above[:, :looked].sum(dim=1, keepdim=True)  # [B, 1]
-    place = torch.arange(looked)[None]  # [1, n]
-    later = (place >= count // 2) & (place < count)  # [B, n]
-    said = (predicted_iou[:, :looked] * later).sum(dim=1, keepdim=True)
-    share = ((seen * later).sum(dim=1, keepdim=True) / said.clamp(min=1e-6)).clamp(max=1)
-    rest = predicted_iou[:, looked:] * share
-    return torch.cat([seen * above[:, :looked], rest], dim=1)
 
 
 def fuse(class_scores: Tensor, predicted_iou: Tensor, alpha: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from iouaware.inference.candidates import (
     candidates_from_outputs,
     paper_candidates_from_outputs,
 )
+from iouaware.model.distinct import join_looks, pick_distinct
 from iouaware.model.precision import choose_precision, lower_precision
-from iouaware.model.second_look import LOOKS
-from iouaware.structures import Candidates, FloatArray, Frame, HeadOutputs, ImageArray
+from iouaware.structures import Candidates, Frame, HeadOutputs, ImageArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,10 +95,7 @@ def _coding(detector: Detector) -> tuple[Stds, bool]:
 def refine(
     detector: Detector, outputs: HeadOutputs, row: int, candidates: Candidates
 ) -> Candidates:
-    """Join a second look with the IoU branch's word, for the best candidates.
-
-    The geometric mean of the two: the branch compares boxes of one object well, the look knows
-    whether there is an object of the class. Either alone gains on some data sets only.
+    """Give candidates the IoU that a second look and the IoU branch predict together.
 
     Args:
         detector: with a second look.
@@ -108,24 +105,21 @@ def refine(
     """
     if candidates.predicted_iou is None or not len(candidates):
         return candidates
-    anchor_index = torch.from_numpy(candidates.anchor_index[:LOOKS]).to(outputs.deltas.device)
-    labels = torch.from_numpy(candidates.labels[:LOOKS]).to(outputs.deltas.device)
+    device = outputs.deltas.device
     mine = outputs.of_picture(row)
     with torch.no_grad():
-        inputs = detector.box_inputs(mine, anchor_index[None])
-        logits = detector.look_again(mine, inputs)[0]  # [n, K]
-        fit = logits.gather(1, labels[:, None])[:, 0].sigmoid()  # [n]
-        seen = (fit * inputs.iou_logits[0].sigmoid()).sqrt().cpu().numpy()
-    return candidates.with_predicted_iou(spread_looks(candidates.predicted_iou, seen))
-
-
-def spread_looks(predicted_iou: FloatArray, seen: FloatArray) -> FloatArray:
-    """Return the IoU of all candidates where the first ones were looked at, [C], [n] -> [C].
-
-    The rest keeps the IoU branch's word, lowered as much as the later half of those looked at was
-    on average, so that it stays behind them.
-    """
-    looked = len(seen)
-    later = slice(looked // 2, looked)
-    share = min(1.0, float(seen[later].sum()) / max(float(predicted_iou[later].sum()), 1e-6))
-    return np.concatenate([seen, predicted_iou[looked:] * np.float32(share)])
+        inputs = detector.box_inputs(
+            mine, torch.from_numpy(candidates.anchor_index).to(device)[None]
+        )
+        picked = pick_distinct(inputs.boxes[0])
+        if not len(picked):
+            return candidates
+        first = inputs.take(picked[None])
+        joined = join_looks(
+            inputs.iou_logits.sigmoid(),
+            inputs.boxes,
+            torch.from_numpy(candidates.labels).to(device)[None],
+            first.boxes,
+            detector.look_again(mine, first),
+        )
+    return candidates.with_predicted_iou(joined[0].cpu().numpy())

@@ -13,7 +13,7 @@ from iouaware.config import ModelConfig
 from iouaware.model.backbone import Backbone
 from iouaware.model.head import Head
 from iouaware.model.pyramid import FeaturePyramid
-from iouaware.model.second_look import LEVELS, BoxInputs, SecondLook
+from iouaware.model.second_look import LEVELS, BoxInputs, SecondLook, take_rows
 from iouaware.structures import HeadOutputs
 
 CANVAS_MULTIPLE = 32  # so that every level halves exactly and the anchors' grid fits
@@ -179,8 +179,3 @@ class Detector(nn.Module):
                 self._anchors = torch.tensor(anchors, device=device)
             self._anchors_hw = canvas_hw
         return self._anchors, level_sizes(canvas_hw)
-
-
-def take_rows(values: Tensor, rows: Tensor) -> Tensor:
-    """Pick rows of each picture, [B, A, F], [B, n] -> [B, n, F]."""
-    return values.gather(1, rows[..., None].expand(-1, -1, values.shape[-1]))

@@ -18,7 +18,6 @@ from torchvision.ops import roi_align
 
 from iouaware.anchors import STRIDES
 
-LOOKS = 256  # boxes of a picture that are looked at, those of highest p
 LEVELS = 3  # P3 to P5
 GRID = 5  # cells a side of a pooled box
 SAMPLES = 2  # points a side of a cell
@@ -41,6 +40,14 @@ class BoxInputs(NamedTuple):
     boxes: Tensor
     class_logits: Tensor
     iou_logits: Tensor
+
+    def take(self, rows: Tensor) -> BoxInputs:
+        """Choose boxes of each picture, [B, n] indices."""
+        return BoxInputs(
+            take_rows(self.boxes, rows),
+            take_rows(self.class_logits, rows),
+            self.iou_logits.gather(1, rows),
+        )
 
 
 class SecondLook(nn.Module):
@@ -104,6 +111,11 @@ class SecondLook(nn.Module):
         else:
             pooled = pool_boxes([self.reduce(level) for level in features], boxes)
         return F.relu(pooled + self.shift[:, None, None])
+
+
+def take_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """Pick rows of each picture, [B, A, F], [B, n] -> [B, n, F]."""
+    return values.gather(1, rows[..., None].expand(-1, -1, values.shape[-1]))
 
 
 def pool_boxes(levels: Sequence[Tensor], boxes: Tensor) -> Tensor:

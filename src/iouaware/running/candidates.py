@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from iouaware.inference.predictor import Predictor
     from iouaware.structures import ModelInfo
 
+# to be raised whenever the same weights and pictures give other candidates than before
+RULE = 2
+
 
 def read_run_split(
     run: Path, config: Config, info: ModelInfo, data: str | Path | None, split: str, say: Say
@@ -160,14 +163,14 @@ def load_model(model_path: Path, device: str | None, precision: Precision) -> Pr
 
 
 def _fingerprint(model_path: Path, dataset: Dataset) -> str:
-    """Return a hash of what candidates depend on: weights, settings, and the pictures in order.
+    """Return a hash of what candidates depend on: rule, weights, settings, pictures in order.
 
     Pictures count by name, shape, and size and time of their file; alpha and the thresholds do not.
     """
     from iouaware.checkpoint import read_model_info
 
     info = replace(read_model_info(model_path), alpha=1.0, score_thresholds={})
-    digest = hashlib.sha256(json.dumps(asdict(info), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([RULE, asdict(info)], sort_keys=True).encode())
     with model_path.open("rb") as file:  # 8 bytes with the header's length, header, weights
         file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
         digest.update(hashlib.file_digest(file, "sha256").digest())

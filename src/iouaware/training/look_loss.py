@@ -15,10 +15,11 @@ from torch import Tensor
 
 from iouaware.boxes import pairwise_coverage, pairwise_iou
 from iouaware.model.detector import Detector
-from iouaware.model.second_look import LOOKS, BoxInputs
+from iouaware.model.second_look import BoxInputs
 from iouaware.structures import HeadOutputs
 from iouaware.training.matching import CROWD_COVERAGE
 
+TAUGHT = 256  # boxes of a picture that it learns from, those of highest p
 GOOD = 0.5  # a box that fits an object this well counts for the divisor
 # true boxes, moved, are looked at besides: the pixels alone must tell how well these fit
 MOVED = 64
@@ -96,9 +97,9 @@ def _join(inputs: BoxInputs, moved: list[Tensor]) -> BoxInputs:
 
 
 def choose_anchors(class_logits: Tensor) -> Tensor:
-    """Return the anchors of the pairs of highest p, [B, A, K] -> [B, n]; n is at most LOOKS."""
+    """Return the anchors of the pairs of highest p, [B, A, K] -> [B, n]; n is at most TAUGHT."""
     pairs = class_logits.detach().flatten(1)  # [B, A * K]
-    best = pairs.topk(min(LOOKS, pairs.shape[1]), dim=1).indices
+    best = pairs.topk(min(TAUGHT, pairs.shape[1]), dim=1).indices
     return best // class_logits.shape[2]
 
 

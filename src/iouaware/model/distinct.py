@@ -1,0 +1,74 @@
+"""Which boxes get a second look, and for which others a look speaks.
+
+Most candidates are near copies: a dozen anchors find one object, and one anchor may stand for
+several classes. A look at a copy tells nothing new, so that the looks go to the best boxes that
+differ, and each speaks for the copies of its box as well. Thus a hundred looks reach as far down
+the list of candidates as a look at each of thousands would.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from iouaware.boxes import box_area, pairwise_iou
+
+LOOKS = 128  # boxes of a picture that are looked at, those of highest p
+ALIKE = 0.9  # boxes of a greater IoU are copies
+
+
+def pick_distinct(boxes: Tensor) -> Tensor:
+    """Choose the first boxes that are no copies of one before them, [C, 4] -> [n].
+
+    Args:
+        boxes: by falling p; classes do not matter.
+
+    Returns:
+        Rising indices, at most LOOKS; none of a box without area.
+    """
+    # what comes later takes nothing away from what comes first, and mostly the first are enough
+    first = boxes[: 8 * LOOKS].float()
+    picked = _drop_copies(first)
+    if len(picked) < LOOKS and len(first) < len(boxes):
+        picked = _drop_copies(boxes.float())
+    return picked[:LOOKS]
+
+
+def _drop_copies(boxes: Tensor) -> Tensor:
+    falling = torch.arange(len(boxes), 0, -1, dtype=torch.float32, device=boxes.device)
+    picked: Tensor = nms(boxes, falling, ALIKE)
+    # off the canvas nothing is left of a box to look at, nor to be told from a copy
+    return picked[box_area(boxes[picked]) > 0]
+
+
+def join_looks(
+    branch_iou: Tensor, boxes: Tensor, labels: Tensor, looked: Tensor, logits: Tensor
+) -> Tensor:
+    """Join the looks with the IoU branch's word, for all candidates of B pictures.
+
+    The geometric mean of the two: the branch compares boxes of one object well, the look knows
+    whether there is an object of the class. Either alone gains on some data sets only. Candidates
+    for which no look speaks keep the branch's word, lowered as much as the later half of the
+    others was on average, so that they stay behind them.
+
+    Args:
+        branch_iou: what the IoU branch said, [B, C] by falling p; 0 where there is no candidate.
+        boxes: [B, C, 4] px.
+        labels: [B, C].
+        looked: boxes that were looked at, [B, n, 4]; zeros fill up the end.
+        logits: what the looks said, [B, n, K].
+
+    Returns:
+        Predicted IoU, [B, C].
+    """
+    overlap, alike = pairwise_iou(boxes, looked).max(dim=2)  # [B, C] both
+    rows = torch.arange(len(boxes), device=boxes.device)[:, None]  # [B, 1]
+    fit = logits[rows, alike, labels].sigmoid()  # [B, C]
+    seen = (fit * branch_iou).sqrt()
+    spoken = (overlap > ALIKE) & (branch_iou > 0)
+    place = spoken.cumsum(dim=1)
+    later = spoken & (place > spoken.sum(dim=1, keepdim=True) // 2)
+    said = (branch_iou * later).sum(dim=1, keepdim=True)
+    share = ((seen * later).sum(dim=1, keepdim=True) / said.clamp(min=1e-6)).clamp(max=1)
+    return torch.where(spoken, seen, branch_iou * share)
