@@ -20,7 +20,7 @@ from iouaware.exporting.graph import (
 )
 from iouaware.exporting.padding import fix_padding
 from iouaware.exporting.parity import Differences, FoundBoxes, detections_of
-from iouaware.exporting.suppression import keep_best
+from iouaware.exporting.suppression import keep_best, keep_best_by_arithmetic
 from iouaware.inference.exported import build_candidates
 from iouaware.inference.postprocess import select_detections
 from iouaware.inference.scoring import fuse_scores
@@ -85,15 +85,35 @@ def assert_same(one: Candidates, other: Candidates) -> None:
     np.testing.assert_allclose(one.predicted_iou[first], other.predicted_iou[second], atol=1e-5)
 
 
-def test_copies_are_told_as_in_the_backend_where_few_boxes_differ(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("has_nms", [False, True])
+@pytest.mark.parametrize("alike", [0.3, 0.9])
+def test_copies_are_told_as_in_the_backend(
+    has_nms: bool, alike: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (graph, distinct):
-        monkeypatch.setattr(module, "ALIKE", 0.3)
-    found, backend, canvases, frames = run(build_tiny(), CONFIG.inference, 0.5)
+        monkeypatch.setattr(module, "ALIKE", alike)
+    detector = build_tiny()
+    canvases, frames = draw(3, 96)
+    candidates = CandidateGraph(detector, CONFIG.inference, has_iou=True, has_nms=has_nms)
+    with torch.inference_mode():
+        found = candidates(torch.from_numpy(canvases).permute(0, 3, 1, 2).contiguous())
+    arrays = {name: value.numpy() for name, value in found.items()}
+    backend = TorchBackend(detector, CONFIG.inference)
     for row, expected in enumerate(backend.compute_candidates(canvases, frames)):
-        assert len(pick_distinct(torch.from_numpy(expected.boxes))) < LOOKS
-        assert_same(build_candidates(found, row, frames[row]), expected)
+        few = len(pick_distinct(torch.from_numpy(expected.boxes))) < LOOKS
+        assert few == (alike == 0.3)
+        assert_same(build_candidates(arrays, row, frames[row]), expected)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.9])
+def test_nms_written_out_keeps_the_same(threshold: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    corners = 40 * torch.rand(2, 500, 2, generator=generator)  # crowded: chains of many boxes
+    boxes = torch.cat([corners, corners + 60], dim=2)
+    falling = torch.arange(500, 0, -1).float().expand(2, 1, -1)
+    kept = keep_best_by_arithmetic(boxes, threshold)
+    assert torch.equal(kept, keep_best(boxes, falling, threshold, 500, 0.0))
+    assert 2 < kept.sum() < 500
 
 
 def test_lists_that_are_shorter_are_padded_with_label_minus_one() -> None:

@@ -244,6 +244,7 @@ def test_a_second_look_speaks_for_the_copies_of_the_best_boxes(
     looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distinct, "LOOKS", looks)
+    monkeypatch.setattr(distinct, "POOL", 2000)
     canvases = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
     frames = [Frame((96, 96), (96, 96), (96, 96))] * 2
     one_more = build_detector(second_look=True)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from iouaware.anchors import STRIDES, Geometry, build_base_anchors
 from iouaware.boxes import box_area, decode_boxes
 from iouaware.config import InferenceConfig
-from iouaware.exporting.suppression import keep_best
+from iouaware.exporting.suppression import keep_best, keep_best_by_arithmetic
 from iouaware.images import canvas_fill
 from iouaware.model.detector import Detector
-from iouaware.model.distinct import ALIKE, LOOKS, join_looks
+from iouaware.model.distinct import ALIKE, LOOKS, POOL, join_looks
 from iouaware.model.second_look import LEVELS, BoxInputs, take_rows
 
 ABSENT = -1.0  # S of what does not take part in NMS; a true S is 0 at least
@@ -41,18 +41,26 @@ class CandidateGraph(nn.Module):
     pictures and without shapes that depend on what is seen.
     """
 
-    def __init__(self, detector: Detector, settings: InferenceConfig, has_iou: bool) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        settings: InferenceConfig,
+        has_iou: bool,
+        has_nms: bool = True,
+    ) -> None:
         """Take a detector apart for export.
 
         Args:
             detector: with its weights, in evaluation mode.
             settings: floor and numbers of candidates count here.
             has_iou: False leaves an IoU branch that was never trained unread.
+            has_nms: False writes NMS out in plain arithmetic, which takes longer.
         """
         super().__init__()
         self.detector = detector
         self.settings = settings
         self.has_iou = has_iou
+        self.has_nms = has_nms
         self.second_look = detector.second_look if has_iou else None
         self.fill = canvas_fill(detector.mean)
 
@@ -110,12 +118,14 @@ class CandidateGraph(nn.Module):
         """
         if self.second_look is None:
             raise ValueError("this detector has no second look")
-        scores = scores * (box_area(inputs.boxes) > 0)
-        distinct = keep_best(
-            inputs.boxes, scores[:, None], ALIKE, LOOKS, self.settings.p_floor
-        )  # [B, C]
-        scores = torch.where(distinct > 0, scores, ABSENT)
-        best = torch.topk(scores, min(LOOKS, scores.shape[1]), dim=1)
+        boxes, scores = inputs.boxes[:, :POOL], scores[:, :POOL]
+        scores = torch.where(box_area(boxes) > 0, scores, ABSENT)
+        if self.has_nms:
+            distinct = keep_best(boxes, scores[:, None], ALIKE, LOOKS, self.settings.p_floor)
+        else:
+            distinct = keep_best_by_arithmetic(boxes, ALIKE)
+        distinct = (distinct > 0) & (scores > self.settings.p_floor)  # [B, n]
+        best = torch.topk(torch.where(distinct, scores, ABSENT), min(LOOKS, scores.shape[1]), dim=1)
         first = inputs.take(best.indices)
         there = best.values > NMS_FLOOR  # [B, n]
         return first.boxes * there[..., None], self.second_look(levels[:LEVELS], first)

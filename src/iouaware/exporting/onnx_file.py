@@ -82,8 +82,9 @@ def build_graph(detector: Detector, info: ExportInfo) -> nn.Module:
     copy = deepcopy(detector).float().eval()
     fix_padding(copy.backbone)
     settings = InferenceConfig.model_validate(info.model.config.get("inference", {}))
-    candidates = CandidateGraph(copy, settings, info.model.has_iou)
-    if info.end == "candidates":
+    bare = info.end == "candidates"  # for devices without NMS
+    candidates = CandidateGraph(copy, settings, info.model.has_iou, has_nms=not bare)
+    if bare:
         return candidates.eval()
     detections = DetectionGraph(candidates)
     if not info.baked:

@@ -1,4 +1,4 @@
-"""Non-maximum suppression as one operation that an exported graph has a name for.
+"""Non-maximum suppression as one operation that an exported graph has a name for, and without one.
 
 ONNX's NonMaxSuppression takes pictures and classes as dimensions of their own. So boxes of two
 classes never meet, and nothing has to be moved apart by offsets, which cost precision in float32.
@@ -12,8 +12,12 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
+from iouaware.boxes import pairwise_iou
+
 # the schema is written out, for torch before 2.5 cannot infer it from annotations that are strings
 SCHEMA = "(Tensor boxes, Tensor scores, float iou_threshold, int max_detections, float floor)"
+
+TURNS = 16  # of near copies, one hanging on another
 
 
 @torch.library.custom_op("iouaware::keep_best", mutates_args=(), schema=f"{SCHEMA} -> Tensor")
@@ -50,6 +54,26 @@ def _fake(
     boxes: Tensor, scores: Tensor, iou_threshold: float, max_detections: int, floor: float
 ) -> Tensor:
     return torch.empty_like(boxes[..., 0])
+
+
+def keep_best_by_arithmetic(boxes: Tensor, iou_threshold: float) -> Tensor:
+    """Mark what ``keep_best`` would keep of one group, without the operation, for devices without.
+
+    A box stays unless one before it that stays overlaps it too much. Decided over and over for all
+    at once, the first is right from the start, after each turn those that hang on right ones are.
+
+    Args:
+        boxes: [B, C, 4], the best first.
+        iou_threshold: a box goes when its IoU with a kept one is greater.
+
+    Returns:
+        [B, C] float32: 1 where kept, else 0.
+    """
+    drops = (pairwise_iou(boxes, boxes) > iou_threshold).tril(diagonal=-1).float()  # [B, C, C]
+    kept = torch.ones_like(boxes[..., 0])
+    for _ in range(TURNS):
+        kept = ((drops @ kept[..., None])[..., 0] == 0).float()
+    return kept
 
 
 def translation_table() -> dict[Any, Any]:

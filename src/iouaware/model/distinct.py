@@ -15,6 +15,7 @@ from torchvision.ops import nms
 from iouaware.boxes import box_area, pairwise_iou
 
 LOOKS = 128  # boxes of a picture that are looked at, those of highest p
+POOL = 1024  # candidates of highest p that these are chosen from
 ALIKE = 0.9  # boxes of a greater IoU are copies
 
 
@@ -25,21 +26,13 @@ def pick_distinct(boxes: Tensor) -> Tensor:
         boxes: by falling p; classes do not matter.
 
     Returns:
-        Rising indices, at most LOOKS; none of a box without area.
+        Rising indices below POOL, at most LOOKS; none of a box without area.
     """
-    # what comes later takes nothing away from what comes first, and mostly the first are enough
-    first = boxes[: 8 * LOOKS].float()
-    picked = _drop_copies(first)
-    if len(picked) < LOOKS and len(first) < len(boxes):
-        picked = _drop_copies(boxes.float())
-    return picked[:LOOKS]
-
-
-def _drop_copies(boxes: Tensor) -> Tensor:
-    falling = torch.arange(len(boxes), 0, -1, dtype=torch.float32, device=boxes.device)
-    picked: Tensor = nms(boxes, falling, ALIKE)
+    pool = boxes[:POOL].float()
+    falling = torch.arange(len(pool), 0, -1, dtype=torch.float32, device=boxes.device)
+    picked: Tensor = nms(pool, falling, ALIKE)
     # off the canvas nothing is left of a box to look at, nor to be told from a copy
-    return picked[box_area(boxes[picked]) > 0]
+    return picked[box_area(pool[picked]) > 0][:LOOKS]
 
 
 def join_looks(
@@ -63,7 +56,8 @@ def join_looks(
         Predicted IoU, [B, C].
     """
     overlap, alike = pairwise_iou(boxes, looked).max(dim=2)  # [B, C] both
-    rows = torch.arange(len(boxes), device=boxes.device)[:, None]  # [B, 1]
+    # len() would fix the number of pictures that an exported graph takes
+    rows = torch.arange(boxes.shape[0], device=boxes.device)[:, None]  # [B, 1]
     fit = logits[rows, alike, labels].sigmoid()  # [B, C]
     seen = (fit * branch_iou).sqrt()
     spoken = (overlap > ALIKE) & (branch_iou > 0)
