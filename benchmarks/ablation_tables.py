@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from ablation_results import Line
-from figures import Results, Table, number, percent, plain, signed
+from figures import Results, Table, number, percent, plain, signed, signed_number
 
 Row = Sequence[str]
 # the same for all settings, or the data set's: no part of what a setting is
@@ -218,11 +218,6 @@ def signed_interval(interval: Interval | None) -> str:
     if half is None:
         return f"{signed(mean)} (one seed)"
     return f"{signed(mean)} [{signed(mean - half)}, {signed(mean + half)}]"
-
-
-def signed_number(value: float | None) -> str:
-    """Write a plain number with its sign."""
-    return "n/a" if value is None else f"{value:+.2f}"
 
 
 def seeds_text(finished: int, everything: int) -> str:

@@ -44,6 +44,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
+def signed_number(value: float | None) -> str:
+    """Write a plain number with its sign."""
+    return "n/a" if value is None else f"{value:+.2f}"
+
+
 def plain(value: object) -> str:
     """Write a value as YAML has it."""
     if value is None or isinstance(value, bool):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ablation_tables import TABLES as ABLATION_TABLES
 from ablation_tables import lines_of, training_minutes
-from figures import Entry, Results, Table, number, percent, plain, signed
+from figures import Entry, Results, Table, number, percent, plain, signed, signed_number
 from speed_tables import TABLES as SPEED_TABLES
 
 from iouaware.config import Config
@@ -91,6 +91,8 @@ def fit_rows(results: Results) -> Iterable[Sequence[str]]:
             number(oracle["share_of_gap"]),
             percent(evaluation["recall_at_precision"]["0.95"]["0.75"]),
             number(evaluation["correlation"]["predicted_iou"]["pearson"]),
+            number(evaluation["correlation_own_class"]["pearson"]),
+            signed_number(evaluation["iou_bias"]["own_class"]),
             number(evaluation["false_alarms_per_empty_image"]),
         )
 
@@ -159,7 +161,8 @@ TABLES = {
     "real-sets-fit": Table(
         (
             "set", "localisation oracle", "any-class oracle", "share of the gap",
-            "recall at precision 95 %, IoU 0.75", "correlation", "false alarms per empty picture",
+            "recall at precision 95 %, IoU 0.75", "correlation, any class", "own class",
+            "bias, own class", "false alarms per empty picture",
         ),
         fit_rows,
     ),

@@ -29,10 +29,19 @@ def pick_distinct(boxes: Tensor) -> Tensor:
         Rising indices below POOL, at most LOOKS; none of a box without area.
     """
     pool = boxes[:POOL].float()
-    falling = torch.arange(len(pool), 0, -1, dtype=torch.float32, device=boxes.device)
-    picked: Tensor = nms(pool, falling, ALIKE)
+    count = 2 * LOOKS  # mostly these are enough, and what comes later changes nothing
+    picked = _drop_copies(pool[:count])
+    while len(picked) < LOOKS and count < len(pool):
+        count *= 2
+        picked = _drop_copies(pool[:count])
+    return picked[:LOOKS]
+
+
+def _drop_copies(boxes: Tensor) -> Tensor:
+    falling = torch.arange(len(boxes), 0, -1, dtype=torch.float32, device=boxes.device)
+    picked: Tensor = nms(boxes, falling, ALIKE)
     # off the canvas nothing is left of a box to look at, nor to be told from a copy
-    return picked[box_area(pool[picked]) > 0][:LOOKS]
+    return picked[box_area(boxes[picked]) > 0]
 
 
 def join_looks(
