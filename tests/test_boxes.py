@@ -148,6 +148,25 @@ def test_gradient_of_paired_iou_is_right_everywhere():
     assert torch.autograd.gradcheck(lambda boxes: paired_iou(boxes, second), first)
 
 
+def test_pairs_of_several_pictures_are_those_of_each():
+    first, second = draw_boxes(12, 1).reshape(3, 4, 4), draw_boxes(15, 2).reshape(3, 5, 4)
+    for kind in (np.asarray, torch.from_numpy):
+        together = pairwise_iou(kind(first), kind(second))
+        assert together.shape == (3, 4, 5)
+        for row in range(3):
+            alone = pairwise_iou(kind(first[row]), kind(second[row]))
+            np.testing.assert_array_equal(together[row], alone)
+
+
+def test_pairs_pass_the_gradient_on_as_partners_do():
+    first = torch.from_numpy(draw_boxes(20, 5)).double().requires_grad_()
+    second = torch.from_numpy(draw_boxes(20, 6)).double()
+    (pairs,) = torch.autograd.grad(pairwise_iou(first, second).diagonal().sum(), first)
+    (partners,) = torch.autograd.grad(paired_iou(first, second).sum(), first)
+    torch.testing.assert_close(pairs, partners)
+    assert pairs.any()
+
+
 def test_gradient_of_boxes_without_area_is_no_nan():
     first = torch.tensor([[5.0, 5, 5, 5], [0, 0, 4, 4]], requires_grad=True)
     second = torch.tensor([[5.0, 5, 5, 5], [9, 9, 12, 12]])
