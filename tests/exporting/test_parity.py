@@ -34,7 +34,7 @@ def test_the_same_boxes_in_another_order_do_not_differ() -> None:
         found([A, B, LINE], [0.5, 0.5, 0.5], [0, 1, 0]), found([LINE, B, A], [0.5] * 3, [0, 1, 0])
     )
     assert differences.summary() == {
-        "boxes": 6, "unmatched": 0, "tied": 0,
+        "boxes": 6, "unmatched": 0, "tied": 0, "jumped": 0,
         "box_px_max": 0, "box_px_mean": 0, "score_max": 0, "score_mean": 0,
         "predicted_iou_max": 0, "predicted_iou_mean": 0,
     }  # fmt: skip
@@ -90,10 +90,27 @@ def test_padding_is_taken_away() -> None:
 
 
 ROW = {
-    "batch": 2, "canvas": [96, 96], "boxes": 100, "unmatched": 0, "box_px_max": 0.01,
+    "batch": 2, "canvas": [96, 96], "boxes": 100, "unmatched": 0, "jumped": 0, "box_px_max": 0.01,
     "box_px_mean": 0.0, "score_max": 1e-5, "score_mean": 0.0, "predicted_iou_max": None,
     "predicted_iou_mean": None,
 }  # fmt: skip
+
+
+def test_a_predicted_iou_that_jumps_is_counted_and_its_scores_left_out() -> None:
+    boxes = np.array([[0, 0, 10, 10], [50, 0, 60, 10]], np.float32)
+    labels, scores = np.zeros(2, np.int64), np.array([0.9, 0.8])
+    ours = FoundBoxes(boxes, labels, scores, np.array([0.7, 0.6]))
+    theirs = FoundBoxes(boxes, labels, scores - [0.1, 0.0001], np.array([0.5, 0.5999]))
+    differences = Differences(0.9, 0.001)
+    differences.add(ours, theirs)
+    summary = differences.summary()
+    assert (summary["jumped"], summary["unmatched"], summary["boxes"]) == (2, 0, 4)
+    assert summary["score_max"] == pytest.approx(0.0001)
+    assert summary["predicted_iou_max"] == pytest.approx(0.0001)
+    row = summary | {"batch": 1, "canvas": [96, 96]}
+    assert judge([row], None, TOLERANCES["float32"]) == [
+        "unmatched boxes differ by 0.5, allowed 0.01 (batch 1 at 96 x 96 px)"
+    ]
 
 
 @pytest.mark.parametrize(

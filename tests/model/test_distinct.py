@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from iouaware.inference.nms import suppress
-from iouaware.model import distinct
 from iouaware.model.distinct import ALIKE, LOOKS, POOL, join_looks, pick_distinct
 
 
@@ -54,6 +53,22 @@ def test_a_box_without_a_look_never_rises() -> None:
     np.testing.assert_allclose(joined[0], [0.5, 0.5])
 
 
+def test_where_no_look_speaks_nothing_changes() -> None:
+    boxes = torch.tensor([[[96.0, 0, 96, 50], [96, 10, 96, 20]]])  # beside the canvas, lines
+    labels = torch.zeros(1, 2, dtype=torch.int64)
+    said = torch.tensor([[0.25, 0.5]])
+    joined = join_looks(said, boxes, labels, torch.zeros(1, 3, 4), torch.zeros(1, 3, 1))
+    assert torch.equal(joined, said)
+
+
+def test_one_number_that_is_none_spoils_no_other() -> None:
+    boxes = torch.tensor([[square(0), square(300), square(600), square(900)]])
+    labels = torch.zeros(1, 4, dtype=torch.int64)
+    said = torch.tensor([[0.9, float("nan"), 0.5, 0.4]])
+    joined = join_looks(said, boxes, labels, boxes[:, :3], torch.zeros(1, 3, 1))
+    assert joined.isnan().tolist() == [[False, True, False, False]]
+
+
 def test_places_without_a_candidate_stay_empty() -> None:
     boxes = torch.tensor([[square(0), square(0)]])
     nothing = torch.zeros(1, 2)
@@ -62,8 +77,7 @@ def test_places_without_a_candidate_stay_empty() -> None:
     assert joined.tolist() == [[0, 0]]
 
 
-def test_each_picture_is_joined_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distinct, "LOOKS", 3)
+def test_each_picture_is_joined_by_itself() -> None:
     generator = torch.Generator().manual_seed(1)
     corners = 200 * torch.rand(2, 9, 2, generator=generator)
     boxes = torch.cat([corners, corners + 50], dim=2)

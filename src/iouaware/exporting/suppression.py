@@ -17,7 +17,7 @@ from iouaware.boxes import pairwise_iou
 # the schema is written out, for torch before 2.5 cannot infer it from annotations that are strings
 SCHEMA = "(Tensor boxes, Tensor scores, float iou_threshold, int max_detections, float floor)"
 
-TURNS = 16  # of near copies, one hanging on another
+TURNS = 32  # even; the longest chain on three real sets took 10
 
 
 @torch.library.custom_op("iouaware::keep_best", mutates_args=(), schema=f"{SCHEMA} -> Tensor")
@@ -60,7 +60,9 @@ def keep_best_by_arithmetic(boxes: Tensor, iou_threshold: float) -> Tensor:
     """Mark what ``keep_best`` would keep of one group, without the operation, for devices without.
 
     A box stays unless one before it that stays overlaps it too much. Decided over and over for all
-    at once, the first is right from the start, after each turn those that hang on right ones are.
+    at once, the first is right from the start, after each turn those that hang on right ones are:
+    the same for chains of up to TURNS boxes, and beyond an even number of turns keeps too much,
+    never too little.
 
     Args:
         boxes: [B, C, 4], the best first.

@@ -72,6 +72,8 @@ def join_looks(
     spoken = (overlap > ALIKE) & (branch_iou > 0)
     place = spoken.cumsum(dim=1)
     later = spoken & (place > spoken.sum(dim=1, keepdim=True) // 2)
-    said = (branch_iou * later).sum(dim=1, keepdim=True)
-    share = ((seen * later).sum(dim=1, keepdim=True) / said.clamp(min=1e-6)).clamp(max=1)
+    # chosen, not multiplied by 0: one number that is none must not spoil the others
+    said = torch.where(later, branch_iou, 0).sum(dim=1, keepdim=True)
+    share = torch.where(later, seen, 0).sum(dim=1, keepdim=True) / said.clamp(min=1e-6)
+    share = torch.where(said > 0, share.clamp(max=1), 1)  # where no look speaks nothing falls
     return torch.where(spoken, seen, branch_iou * share)

@@ -145,8 +145,8 @@ def report_lines(report: dict[str, Any]) -> list[str]:
             for name in ("box_px", "score", "predicted_iou")
         ]
         lines.append(
-            f"{row['batch']:5d}  {canvas:>9}  {row['boxes']:6d}  {row['unmatched']:9d}  "
-            + "  ".join(f"{pair:>16}" for pair in pairs)
+            f"{row['batch']:5d}  {canvas:>9}  {row['boxes']:6d}  "
+            f"{row['unmatched'] + row['jumped']:9d}  " + "  ".join(f"{pair:>16}" for pair in pairs)
         )
     for alpha, pair in (report["AP"] or {"alphas": {}})["alphas"].items():
         if pair["pytorch"] is not None:
