@@ -5,7 +5,8 @@ Command: ``python benchmarks/second_look.py [--quick]``. Takes two minutes on tw
 ``benchmarks/results/second_look.json``.
 
 Both detectors have the same random weights but for the look; random outputs give as many candidates
-as are allowed, so that the look has all it can have. Batch 1, PyTorch.
+as are allowed. Their boxes hardly overlap, so that the best 256 hold enough that differ; among many
+near copies the choice takes half a millisecond longer. Batch 1, PyTorch.
 """
 
 from __future__ import annotations

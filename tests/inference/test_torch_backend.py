@@ -297,6 +297,9 @@ def test_a_second_look_where_all_boxes_lie_beside_the_canvas() -> None:
     assert not box_area(found.boxes).any()
     assert found.predicted_iou is not None
     assert np.isfinite(found.predicted_iou).all()
+    detector.second_look = None
+    (plain,) = TorchBackend(detector, CONFIG.inference).compute_candidates(canvas, frames)
+    np.testing.assert_array_equal(found.predicted_iou, plain.predicted_iou)  # the branch's word
 
 
 def test_an_untrained_second_look_is_not_used() -> None:

@@ -119,13 +119,14 @@ class CandidateGraph(nn.Module):
         if self.second_look is None:
             raise ValueError("this detector has no second look")
         boxes, scores = inputs.boxes[:, :POOL], scores[:, :POOL]
-        scores = torch.where(box_area(boxes) > 0, scores, ABSENT)
+        takes_part = (scores > self.settings.p_floor) & (box_area(boxes) > 0)
+        scores = torch.where(takes_part, scores, ABSENT)
         if self.has_nms:
-            distinct = keep_best(boxes, scores[:, None], ALIKE, LOOKS, self.settings.p_floor)
+            distinct = keep_best(boxes, scores[:, None], ALIKE, LOOKS, NMS_FLOOR)
         else:
             distinct = keep_best_by_arithmetic(boxes, ALIKE)
-        distinct = (distinct > 0) & (scores > self.settings.p_floor)  # [B, n]
-        best = torch.topk(torch.where(distinct, scores, ABSENT), min(LOOKS, scores.shape[1]), dim=1)
+        scores = torch.where(distinct > 0, scores, ABSENT)
+        best = torch.topk(scores, min(LOOKS, scores.shape[1]), dim=1)
         first = inputs.take(best.indices)
         there = best.values > NMS_FLOOR  # [B, n]
         return first.boxes * there[..., None], self.second_look(levels[:LEVELS], first)

@@ -24,7 +24,6 @@ SAME_IOU = 0.9  # one box found twice; a box chosen in place of its double overl
 SAME_PX = 0.5
 TIED = 1e-5  # scores of two runtimes that are the same
 SIMILAR_IOU = 0.5  # for INT8, whose boxes move
-JUMP = 0.001  # of the predicted IoU: near the overlap that makes a copy, boxes fall either way
 FIELDS = ("boxes", "scores", "predicted_iou")
 
 
@@ -50,7 +49,8 @@ class Tolerance:
 
     Attributes:
         boxes: largest difference of a corner, px of the canvas.
-        scores: largest difference of S and of the predicted IoU.
+        scores: largest difference of S and of the predicted IoU. One of the latter that is greater
+            has jumped: near the overlap that makes a box a copy, another look speaks for it.
         unmatched: share of the boxes that only one side found, and of those whose predicted IoU
             jumped: near ties fall either way.
         AP: how much less, as a fraction.
@@ -72,14 +72,15 @@ TOLERANCES = {
 class Differences:
     """Collects the differences of many pictures."""
 
-    def __init__(self, least_iou: float, jump: float = math.inf) -> None:
+    def __init__(self, least_iou: float, jump: float | None = None) -> None:
         """Begin with none.
 
         Args:
             least_iou: boxes of a class are the same from this IoU on.
-            jump: a pair whose predicted IoU differs by more is counted, and its scores left out.
+            jump: a pair whose predicted IoU differs by more is counted, and its scores left out;
+                None counts none.
         """
-        self._least_iou, self._jump = least_iou, jump
+        self._least_iou, self._jump = least_iou, math.inf if jump is None else jump
         self._values: dict[str, list[NDArray[Any]]] = {name: [] for name in FIELDS}
         self._boxes = self._unmatched = self._tied = self._jumped = 0
 
@@ -182,7 +183,8 @@ def compare_batches(
     Returns:
         A row for each size and batch.
     """
-    exact = exported.info.precision != "int8"
+    precision = exported.info.precision
+    least, jump = SIMILAR_IOU if precision == "int8" else SAME_IOU, TOLERANCES[precision].scores
     rows = []
     for size in sizes:
         start = 0
@@ -190,7 +192,7 @@ def compare_batches(
             chosen = [images[(start + place) % len(images)] for place in range(batch)]
             start += batch
             canvases, frames = _on_one_canvas(chosen, size, fill)
-            differences = Differences(SAME_IOU, JUMP) if exact else Differences(SIMILAR_IOU)
+            differences = Differences(least, jump)
             _compare(torch_backend, exported, canvases, frames, differences)
             rows.append(
                 {"batch": batch, "canvas": list(canvases.shape[1:3])} | differences.summary()
@@ -287,10 +289,9 @@ def time_one_picture(
     return result
 
 
-def share_lost(row: dict[str, Any]) -> float:
-    """Return the share of boxes that have no partner, or one with another predicted IoU."""
-    lost = int(row["unmatched"]) + int(row["jumped"])
-    return lost / max(1, int(row["boxes"]))
+def count_lost(row: dict[str, Any]) -> int:
+    """Count the boxes that have no partner, or one with another predicted IoU."""
+    return int(row["unmatched"]) + int(row["jumped"])
 
 
 def judge(
@@ -304,7 +305,7 @@ def judge(
             ("boxes", row["box_px_max"], tolerance.boxes, "px"),
             ("scores", row["score_max"], tolerance.scores, ""),
             ("predicted IoU", row["predicted_iou_max"], tolerance.scores, ""),
-            ("unmatched boxes", share_lost(row), tolerance.unmatched, ""),
+            ("unmatched boxes", count_lost(row) / max(1, row["boxes"]), tolerance.unmatched, ""),
         ]
         past += [
             f"{name} differ by {value:.3g}{unit and ' ' + unit}, allowed {limit:g} ({where})"

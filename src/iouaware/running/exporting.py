@@ -134,6 +134,8 @@ def _pictures(
 
 def report_lines(report: dict[str, Any]) -> list[str]:
     """Return what ``export`` prints about parity: a small table, AP and speed."""
+    from iouaware.exporting.parity import count_lost
+
     lines = [
         f"compared with PyTorch on pictures of {report['pictures']}",
         "batch   canvas     boxes  unmatched   box px max/mean    score max/mean      IoU max/mean",
@@ -146,7 +148,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         ]
         lines.append(
             f"{row['batch']:5d}  {canvas:>9}  {row['boxes']:6d}  "
-            f"{row['unmatched'] + row['jumped']:9d}  " + "  ".join(f"{pair:>16}" for pair in pairs)
+            f"{count_lost(row):9d}  " + "  ".join(f"{pair:>16}" for pair in pairs)
         )
     for alpha, pair in (report["AP"] or {"alphas": {}})["alphas"].items():
         if pair["pytorch"] is not None:
