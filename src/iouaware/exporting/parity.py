@@ -49,10 +49,9 @@ class Tolerance:
 
     Attributes:
         boxes: largest difference of a corner, px of the canvas.
-        scores: largest difference of S and of the predicted IoU. One of the latter that is greater
-            has jumped: near the overlap that makes a box a copy, another look speaks for it.
-        unmatched: share of the boxes that only one side found, and of those whose predicted IoU
-            jumped: near ties fall either way.
+        scores: largest difference of S and of the predicted IoU; where that jumps further, another
+            look speaks for a box that is nearly a copy.
+        unmatched: share of boxes that one side found alone or whose predicted IoU jumped.
         AP: how much less, as a fraction.
     """
 
