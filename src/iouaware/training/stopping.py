@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from types import FrameType, TracebackType
 
+import torch.distributed as dist
+
 
 class StopSignal:
     """Listens while the ``with`` block runs; ``asked`` tells whether someone wants to stop."""
@@ -29,9 +31,13 @@ class StopSignal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the signals back."""
+        """Give the signals back; SIGTERM not where an error ends one process of many."""
+        # The launcher's SIGTERM follows the end of another process within a tenth of a second, and
+        # would come before this one has told its error; it ends by the error anyway.
+        one_of_many = kind is not None and dist.is_initialized()
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            ignored = one_of_many and number == signal.SIGTERM
+            signal.signal(number, signal.SIG_IGN if ignored else handler)  # type: ignore[arg-type]
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
