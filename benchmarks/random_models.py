@@ -102,7 +102,7 @@ def export_forms(weights: Path, data: Path) -> dict[str, Path]:
     from iouaware.exporting.openvino_file import read_onnx_as_openvino, write_openvino
     from iouaware.exporting.pictures import read_spread
     from iouaware.images import canvas_fill
-    from iouaware.inference.exported import write_metadata
+    from iouaware.inference.export_metadata import write_metadata
 
     files = {form: weights.with_name(f"{form}{suffix}") for form, suffix in FORMS.items()}
     detector, model = read_model(weights)

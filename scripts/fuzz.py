@@ -33,7 +33,7 @@ with atheris.instrument_imports(include=["iouaware", "yaml", "PIL", "json"]):
     from iouaware.errors import IoUAwareError
     from iouaware.evaluation.cache import load_candidates
     from iouaware.images import read_image, read_image_size, read_thumbnail
-    from iouaware.inference.exported import DIGEST, _digest, read_metadata
+    from iouaware.inference.export_metadata import DIGEST, _digest, read_metadata
     from iouaware.model.weight_files import read_model_info, read_state_dict
     from iouaware.parsing import parse_yaml
     from iouaware.running.folder import read_evaluation

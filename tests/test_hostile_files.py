@@ -35,7 +35,7 @@ from iouaware.data.layouts import read_splits
 from iouaware.data.voc import read_voc_xml
 from iouaware.errors import CheckpointError, ConfigError, DatasetError, IoUAwareError
 from iouaware.images import MAX_PIXELS, read_image, read_image_size, read_thumbnail
-from iouaware.inference.exported import read_metadata, write_metadata
+from iouaware.inference.export_metadata import read_metadata, write_metadata
 from iouaware.inference.sources import list_sources
 from iouaware.model.detector import Detector
 from iouaware.model.weight_files import HEADER_KEY, read_model_info, read_state_dict
@@ -412,7 +412,7 @@ def test_a_damaged_weights_file_is_one_line(content: bytes, tmp_path: Path) -> N
 def test_any_metadata_of_an_exported_file_is_read_or_refused(
     name: str, value: Any, model_file: Path
 ) -> None:
-    from iouaware.inference.exported import DIGEST, ExportInfo, _digest
+    from iouaware.inference.export_metadata import DIGEST, ExportInfo, _digest
 
     info = ExportInfo(read_model_info(model_file), (96, 96), "detections", False, "float32", "1")
     entries = write_metadata(info) | {name: json.dumps(value)}

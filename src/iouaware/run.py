@@ -11,7 +11,8 @@ from iouaware.config import Config, Precision, build_config, build_inference_con
 from iouaware.errors import ConfigError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
-from iouaware.inference.exported import End, Format, read_info
+from iouaware.inference.export_metadata import End
+from iouaware.inference.exported import Format, read_info
 from iouaware.inference.formats import Form
 from iouaware.inference.selection import resolve_alpha
 from iouaware.places import find_in_run

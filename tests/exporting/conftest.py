@@ -17,7 +17,8 @@ from iouaware.exporting.export import ExportPlan, export_model
 from iouaware.exporting.openvino_file import read_onnx_as_openvino, write_openvino
 from iouaware.exporting.pictures import Pictures
 from iouaware.images import canvas_fill, resize_to_canvas
-from iouaware.inference.exported import read_exported_info, write_metadata
+from iouaware.inference.export_metadata import write_metadata
+from iouaware.inference.exported import read_exported_info
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.model.detector import Detector
 from iouaware.structures import Frame, ImageArray, ModelInfo

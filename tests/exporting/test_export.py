@@ -26,12 +26,9 @@ from iouaware.exporting.export import (
 from iouaware.exporting.int8 import FLOAT_LAYERS, nodes_kept_in_float
 from iouaware.exporting.onnx_file import write_onnx_metadata
 from iouaware.exporting.pictures import Pictures, spread
-from iouaware.inference.exported import (
-    build_candidates,
-    open_exported,
-    read_exported_info,
-    write_metadata,
-)
+from iouaware.inference.export_metadata import write_metadata
+from iouaware.inference.exported import open_exported, read_exported_info
+from iouaware.inference.exported_backend import build_candidates
 from iouaware.inference.scoring import FORMULA
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run

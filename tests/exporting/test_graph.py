@@ -21,7 +21,7 @@ from iouaware.exporting.graph import (
 from iouaware.exporting.padding import fix_padding
 from iouaware.exporting.parity import Differences, FoundBoxes, detections_of
 from iouaware.exporting.suppression import keep_best, keep_best_by_arithmetic
-from iouaware.inference.exported import build_candidates
+from iouaware.inference.exported_backend import build_candidates
 from iouaware.inference.postprocess import select_detections
 from iouaware.inference.scoring import fuse_scores
 from iouaware.inference.torch_backend import TorchBackend

@@ -29,15 +29,9 @@ from iouaware.exporting.openvino_file import read_onnx_as_openvino, write_openvi
 from iouaware.exporting.parity import TOLERANCES, compare_batches, judge, time_one_picture
 from iouaware.exporting.pictures import Pictures, read_spread
 from iouaware.images import canvas_fill
-from iouaware.inference.exported import (
-    End,
-    ExportedBackend,
-    ExportInfo,
-    Format,
-    open_exported,
-    parity_file,
-    write_metadata,
-)
+from iouaware.inference.export_metadata import End, ExportInfo, write_metadata
+from iouaware.inference.exported import Format, open_exported, parity_file
+from iouaware.inference.exported_backend import ExportedBackend
 from iouaware.inference.predictor import image_size_of
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.structures import ModelInfo

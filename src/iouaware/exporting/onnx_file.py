@@ -17,7 +17,7 @@ from iouaware.exporting.graph import BakedGraph, CandidateGraph, DetectionGraph
 from iouaware.exporting.padding import fix_padding
 from iouaware.exporting.quiet import silence
 from iouaware.exporting.suppression import translation_table
-from iouaware.inference.exported import ExportInfo
+from iouaware.inference.export_metadata import ExportInfo
 from iouaware.inference.extras import import_extra
 from iouaware.model.detector import Detector
 

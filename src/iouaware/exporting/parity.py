@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from iouaware.boxes import pairwise_iou
 from iouaware.images import resize_to_canvas
-from iouaware.inference.exported import Arrays, ExportedBackend, build_candidates
+from iouaware.inference.exported_backend import Arrays, ExportedBackend, build_candidates
 from iouaware.inference.postprocess import select_detections
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.structures import Candidates, Frame, ImageArray

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError, ConfigError, one_line
-from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
+from iouaware.inference.export_metadata import read_metadata
+from iouaware.inference.exported_backend import Arrays, ExportedBackend
 from iouaware.inference.extras import import_extra, threads_asked_for
 
 Provider = str | tuple[str, dict[str, int]]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError, ConfigError, one_line
-from iouaware.inference.exported import Arrays, ExportedBackend, read_metadata
+from iouaware.inference.export_metadata import read_metadata
+from iouaware.inference.exported_backend import Arrays, ExportedBackend
 from iouaware.inference.extras import import_extra, threads_asked_for
 
 RT_INFO = "iouaware"  # where our entries stand in the file

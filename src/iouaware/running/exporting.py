@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from iouaware.config import Config
 from iouaware.errors import ConfigError, DatasetError
-from iouaware.inference.exported import SUFFIXES, End, Format, is_exported
+from iouaware.inference.export_metadata import End
+from iouaware.inference.exported import SUFFIXES, Format, is_exported
 from iouaware.places import EXPORTS
 from iouaware.running.candidates import read_run_split
 from iouaware.running.folder import Say
