@@ -5,14 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iouaware.exporting.parity import (
-    TOLERANCES,
-    Differences,
-    FoundBoxes,
-    detections_of,
-    judge,
-    match,
-)
+from iouaware.exporting.parity import Differences, FoundBoxes, detections_of, match
+from iouaware.exporting.tolerance import TOLERANCES, judge
 from iouaware.running.exporting import report_lines
 
 
@@ -101,7 +95,7 @@ def test_a_predicted_iou_that_jumps_is_counted_and_its_scores_left_out() -> None
     labels, scores = np.zeros(2, np.int64), np.array([0.9, 0.8])
     ours = FoundBoxes(boxes, labels, scores, np.array([0.7, 0.6]))
     theirs = FoundBoxes(boxes, labels, scores - [0.1, 0.0001], np.array([0.5, 0.5999]))
-    differences = Differences(0.9, 0.001)
+    differences = Differences(0.9, TOLERANCES["float32"])
     differences.add(ours, theirs)
     summary = differences.summary()
     assert (summary["jumped"], summary["unmatched"], summary["boxes"]) == (2, 0, 4)
@@ -109,16 +103,25 @@ def test_a_predicted_iou_that_jumps_is_counted_and_its_scores_left_out() -> None
     assert summary["predicted_iou_max"] == pytest.approx(0.0001)
     row = summary | {"batch": 1, "canvas": [96, 96]}
     assert judge([row], None, TOLERANCES["float32"]) == [
-        "unmatched boxes differ by 0.5, allowed 0.01 (batch 1 at 96 x 96 px)"
+        "share of unmatched boxes 0.5, allowed 0.01 (batch 1 at 96 x 96 px)"
     ]
+
+
+def test_a_box_that_ties_with_the_kept_one_is_counted_and_its_differences_left_out() -> None:
+    kept, tying = [0.0, 0, 200, 100], [0.0, 0, 201.5, 100]  # IoU 200 / 201.5
+    differences = Differences(0.9, TOLERANCES["float32"])
+    differences.add(found([kept, B], [0.9, 0.5], [0, 1]), found([tying, B], [0.8985, 0.5], [0, 1]))
+    summary = differences.summary()
+    assert (summary["jumped"], summary["unmatched"], summary["boxes"]) == (2, 0, 4)
+    assert (summary["box_px_max"], summary["score_max"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"box_px_max": 0.2}, "boxes differ by 0.2 px, allowed 0.1 (batch 2 at 96 x 96 px)"),
         ({"score_max": 0.01}, "scores differ by 0.01, allowed 0.001 (batch 2 at 96 x 96 px)"),
-        ({"unmatched": 2}, "unmatched boxes differ by 0.02, allowed 0.01 (batch 2 at 96 x 96 px)"),
+        ({"unmatched": 2}, "share of unmatched boxes 0.02, allowed 0.01 (batch 2 at 96 x 96 px)"),
+        ({"jumped": 2}, "share of unmatched boxes 0.02, allowed 0.01 (batch 2 at 96 x 96 px)"),
     ],
 )
 def test_what_lies_past_the_tolerance_is_told(changed: dict[str, float], words: str) -> None:

@@ -26,8 +26,9 @@ from iouaware.exporting.int8 import (
 )
 from iouaware.exporting.onnx_file import OPSETS, write_onnx, write_onnx_metadata
 from iouaware.exporting.openvino_file import read_onnx_as_openvino, write_openvino
-from iouaware.exporting.parity import TOLERANCES, compare_batches, judge, time_one_picture
+from iouaware.exporting.parity import compare_batches, time_one_picture
 from iouaware.exporting.pictures import Pictures, read_spread
+from iouaware.exporting.tolerance import TOLERANCES, judge
 from iouaware.images import canvas_fill
 from iouaware.inference.export_metadata import End, ExportInfo, write_metadata
 from iouaware.inference.exported import Format, open_exported, parity_file

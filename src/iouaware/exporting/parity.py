@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iouaware.boxes import pairwise_iou
+from iouaware.exporting.tolerance import TOLERANCES, Tolerance
 from iouaware.images import resize_to_canvas
 from iouaware.inference.exported_backend import Arrays, ExportedBackend, build_candidates
 from iouaware.inference.postprocess import select_detections
@@ -43,43 +43,20 @@ class FoundBoxes(NamedTuple):
     predicted_iou: NDArray[Any] | None
 
 
-@dataclass(frozen=True)
-class Tolerance:
-    """What an exported file may differ by; None does not limit.
-
-    Attributes:
-        boxes: largest difference of a corner, px of the canvas.
-        scores: largest difference of S and of the predicted IoU; where that jumps further, another
-            look speaks for a box that is nearly a copy.
-        unmatched: share of boxes that one side found alone or whose predicted IoU jumped.
-        AP: how much less, as a fraction.
-    """
-
-    boxes: float | None
-    scores: float | None
-    unmatched: float | None
-    AP: float
-
-
-# INT8 moves every box a little; what counts there is AP
-TOLERANCES = {
-    "float32": Tolerance(0.1, 0.001, 0.01, 0.001),
-    "int8": Tolerance(None, None, None, 0.005),
-}
-
-
 class Differences:
     """Collects the differences of many pictures."""
 
-    def __init__(self, least_iou: float, jump: float | None = None) -> None:
+    def __init__(self, least_iou: float, tolerance: Tolerance | None = None) -> None:
         """Begin with none.
 
         Args:
             least_iou: boxes of a class are the same from this IoU on.
-            jump: a pair whose predicted IoU differs by more is counted, and its scores left out;
-                None counts none.
+            tolerance: pairs whose boxes or predicted IoU differ by more are counted as jumped, and
+                their differences left out; None counts none.
         """
-        self._least_iou, self._jump = least_iou, math.inf if jump is None else jump
+        self._least_iou = least_iou
+        limits = (tolerance.boxes, tolerance.scores) if tolerance else (None, None)
+        self._most_px, self._most_iou = (math.inf if limit is None else limit for limit in limits)
         self._values: dict[str, list[NDArray[Any]]] = {name: [] for name in FIELDS}
         self._boxes = self._unmatched = self._tied = self._jumped = 0
 
@@ -95,10 +72,11 @@ class Differences:
             for name in FIELDS
             if getattr(ours, name) is not None and getattr(theirs, name) is not None
         }
-        near = apart.get("predicted_iou", np.zeros(len(first))) <= self._jump  # [P]
+        near = apart.get("predicted_iou", np.zeros(len(first))) <= self._most_iou  # [P]
+        near &= apart["boxes"].max(axis=1, initial=0) <= self._most_px
         self._jumped += 2 * int((~near).sum())
         for name, values in apart.items():
-            self._values[name].append((values if name == "boxes" else values[near]).ravel())
+            self._values[name].append(values[near].ravel())
 
     def summary(self) -> dict[str, Any]:
         """Return counts, and largest and mean differences (None where nothing was compared)."""
@@ -183,7 +161,7 @@ def compare_batches(
         A row for each size and batch.
     """
     precision = exported.info.precision
-    least, jump = SIMILAR_IOU if precision == "int8" else SAME_IOU, TOLERANCES[precision].scores
+    least = SIMILAR_IOU if precision == "int8" else SAME_IOU
     rows = []
     for size in sizes:
         start = 0
@@ -191,7 +169,7 @@ def compare_batches(
             chosen = [images[(start + place) % len(images)] for place in range(batch)]
             start += batch
             canvases, frames = _on_one_canvas(chosen, size, fill)
-            differences = Differences(least, jump)
+            differences = Differences(least, TOLERANCES[precision])
             _compare(torch_backend, exported, canvases, frames, differences)
             rows.append(
                 {"batch": batch, "canvas": list(canvases.shape[1:3])} | differences.summary()
@@ -286,35 +264,3 @@ def time_one_picture(
             taken.append(1000 * (time.perf_counter() - start))
         result[name] = float(np.median(taken))
     return result
-
-
-def count_lost(row: dict[str, Any]) -> int:
-    """Count the boxes that have no partner, or one with another predicted IoU."""
-    return int(row["unmatched"]) + int(row["jumped"])
-
-
-def judge(
-    rows: Sequence[dict[str, Any]], ap: dict[str, Any] | None, tolerance: Tolerance
-) -> list[str]:
-    """Return what lies past the tolerance, in words; empty where nothing does."""
-    past = []
-    for row in rows:
-        where = f"batch {row['batch']} at {row['canvas'][0]} x {row['canvas'][1]} px"
-        limits = [
-            ("boxes", row["box_px_max"], tolerance.boxes, "px"),
-            ("scores", row["score_max"], tolerance.scores, ""),
-            ("predicted IoU", row["predicted_iou_max"], tolerance.scores, ""),
-            ("unmatched boxes", count_lost(row) / max(1, row["boxes"]), tolerance.unmatched, ""),
-        ]
-        past += [
-            f"{name} differ by {value:.3g}{unit and ' ' + unit}, allowed {limit:g} ({where})"
-            for name, value, limit, unit in limits
-            if value is not None and limit is not None and value > limit
-        ]
-    for key, pair in (ap or {}).get("alphas", {}).items():
-        if pair["pytorch"] is not None and pair["pytorch"] - pair["file"] > tolerance.AP:
-            past.append(
-                f"AP at alpha {key} fell from {100 * pair['pytorch']:.2f} to "
-                f"{100 * pair['file']:.2f}, allowed {100 * tolerance.AP:g} less"
-            )
-    return past

@@ -135,7 +135,7 @@ def _pictures(
 
 def report_lines(report: dict[str, Any]) -> list[str]:
     """Return what ``export`` prints about parity: a small table, AP and speed."""
-    from iouaware.exporting.parity import count_lost
+    from iouaware.exporting.tolerance import count_lost
 
     lines = [
         f"compared with PyTorch on pictures of {report['pictures']}",
