@@ -16,6 +16,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,26 +48,19 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, nargs="+", default=[], help="trained, with a look")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
+    if args.runs:
+        pictures = QUICK if args.quick else PICTURES
+        for precision, run in product(PRECISIONS, args.runs):
+            row = measure_run(run, precision, pictures)
+            tell({"run": "/".join(run.parts[-2:]), "precision": precision, **row})
+        return
     rows = []
-    for precision in PRECISIONS:
-        for run in args.runs:
-            rounds = QUICK if args.quick else PICTURES
-            tell(
-                {
-                    "run": "/".join(run.parts[-2:]),
-                    "precision": precision,
-                    **measure_run(run, precision, rounds),
-                }
-            )
-        for recipe, side, classes, rounds in () if args.runs else ROWS:
-            named = {"recipe": recipe, "side": side, "precision": precision}
-            timed = measure_random(
-                recipe, side, classes, precision, QUICK if args.quick else rounds
-            )
-            rows.append({**named, **timed})
-            tell(rows[-1])
-    if not args.runs:
-        keep_result(args.out, {**environment_record(), "rows": rows})
+    for precision, (recipe, side, classes, rounds) in product(PRECISIONS, ROWS):
+        rounds = QUICK if args.quick else rounds
+        row = measure_random(recipe, side, classes, precision, rounds)
+        rows.append({"recipe": recipe, "side": side, "precision": precision, **row})
+        tell(rows[-1])
+    keep_result(args.out, {**environment_record(), "rows": rows})
 
 
 def tell(row: dict[str, Any]) -> None:

@@ -116,6 +116,16 @@ def test_a_box_that_ties_with_the_kept_one_is_counted_and_its_differences_left_o
     assert (summary["box_px_max"], summary["score_max"]) == (0, 0)
 
 
+def test_boxes_that_all_lie_a_little_off_are_told() -> None:
+    differences = Differences(0.9, TOLERANCES["float32"])
+    moved = [[corner + 0.2 for corner in box] for box in (A, B)]  # IoU of A: 96.04 / 103.96
+    differences.add(found([A, B], [0.9, 0.5], [0, 1]), found(moved, [0.9, 0.5], [0, 1]))
+    row = differences.summary() | {"batch": 2, "canvas": [96, 96]}
+    assert judge([row], None, TOLERANCES["float32"]) == [
+        "share of unmatched boxes 1, allowed 0.01 (batch 2 at 96 x 96 px)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
