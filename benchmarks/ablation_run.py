@@ -111,9 +111,9 @@ class Workshop:
         """Return the line of a run whose weights are there."""
         started = time.time()
         run = self._open(job)
+        trained = read_json(run.path / "environment.json")
         if self.grid.trained(job) == job:
-            figures = judge_run(run)
-            environment = read_json(run.path / "environment.json")
+            figures, environment = judge_run(run), trained
         else:
             authors = self.grid.settings[job.setting].authors_order_of
             figures = judge_authors_order(run) if authors else judge_without_look(run, self.device)
@@ -125,6 +125,7 @@ class Workshop:
             **figures,
             "minutes": round(seconds / 60, 2),
             "pictures": {part: len(pictures) for part, pictures in run.known.items()},
+            "precision": trained.get("precision"),
             **{key: environment[key] for key in ("commit", "machine", "versions")},
             "resumed": len(environment.get("resumed", ())),
         }
@@ -151,6 +152,7 @@ class Workshop:
             "reason": reason,
             **dict.fromkeys(names),
             "minutes": round(environment["wall_seconds"] / 60, 2),
+            "precision": environment.get("precision"),
             **{key: environment[key] for key in ("commit", "machine", "versions")},
         }
 

@@ -33,7 +33,7 @@ with atheris.instrument_imports(include=["iouaware", "yaml", "PIL", "json"]):
     from iouaware.errors import IoUAwareError
     from iouaware.evaluation.cache import load_candidates
     from iouaware.images import read_image, read_image_size, read_thumbnail
-    from iouaware.inference.export_metadata import DIGEST, _digest, read_metadata
+    from iouaware.inference.export_metadata import DIGEST, digest_of, read_metadata
     from iouaware.model.weight_files import read_model_info, read_state_dict
     from iouaware.parsing import parse_yaml
     from iouaware.running.folder import read_evaluation
@@ -106,7 +106,7 @@ def _exported(data: bytes) -> None:
     parts = data.decode("utf-8", "replace").split("\n")
     entries = dict(zip(names, [*parts, *["null"] * len(names)], strict=False))
     entries |= {"format": "1", "formula": '"x"'}
-    entries[DIGEST] = _digest(entries)
+    entries[DIGEST] = digest_of(entries)
     read_metadata(entries, Path("model.onnx"))
 
 

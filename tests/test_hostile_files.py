@@ -412,12 +412,12 @@ def test_a_damaged_weights_file_is_one_line(content: bytes, tmp_path: Path) -> N
 def test_any_metadata_of_an_exported_file_is_read_or_refused(
     name: str, value: Any, model_file: Path
 ) -> None:
-    from iouaware.inference.export_metadata import DIGEST, ExportInfo, _digest
+    from iouaware.inference.export_metadata import DIGEST, ExportInfo, digest_of
 
     info = ExportInfo(read_model_info(model_file), (96, 96), "detections", False, "float32", "1")
     entries = write_metadata(info) | {name: json.dumps(value)}
     del entries[DIGEST]
-    entries[DIGEST] = _digest({key: text for key, text in entries.items()})
+    entries[DIGEST] = digest_of({key: text for key, text in entries.items()})
     try:
         read_metadata(entries, Path("model.onnx"))
     except CheckpointError:

@@ -60,6 +60,7 @@ def test_p47_a_run_folder_tells_all_about_itself(finished_run: Path, tiny_coco: 
     }  # fmt: skip
     environment = read(finished_run / "environment.json")
     assert {"command", "commit", "versions", "machine", "seed", "wall_seconds"} <= set(environment)
+    assert f" in {environment['precision']};" in (finished_run / "log.txt").read_text("utf-8")
     split = read(finished_run / "split.json")
     assert (len(split["train"]), len(split["val"]), split["test"]) == (11, 5, [])
     assert split["made"] is False

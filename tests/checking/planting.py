@@ -309,6 +309,11 @@ def _shrink(drawn: DrawnSet, picture: Path) -> str:
     return picture.stem
 
 
+def _darken(drawn: DrawnSet, picture: Path) -> str:
+    _open(picture).point(lambda grey: grey // 16).save(picture)
+    return picture.stem
+
+
 def _copy(split: str, scale: float = 1.0) -> Callable[[DrawnSet, Path], str]:
     def plant(drawn: DrawnSet, picture: Path) -> str:
         return drawn.add(picture, split, f"copy{picture.stem}.jpg", scale).stem
@@ -382,6 +387,7 @@ DEFECTS = (
     Defect("a missing picture", frozenset({"missing-picture"}), _delete),
     Defect("an unreadable picture", frozenset({"unreadable-picture"}), _spoil),
     Defect("a truncated picture", frozenset({"unreadable-picture"}), _truncate),
+    Defect("a dark picture", frozenset({"dark-picture"}), _darken),
     Defect("a picture twice", frozenset({"duplicate-picture"}), _copy("train")),
     Defect("a leak", frozenset({"leak"}), _copy("val")),
     Defect("a near leak", frozenset({"near-leak"}), _copy("val", 0.75)),

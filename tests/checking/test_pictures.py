@@ -77,6 +77,22 @@ def test_a_near_copy_in_the_same_part_is_advice(spoilable: Spoilable) -> None:
     assert (found.kind, found.severity) == ("near-duplicate-picture", "note")
 
 
+def test_a_12_bit_picture_in_a_16_bit_file_is_told_if_it_has_boxes(spoilable: Spoilable) -> None:
+    drawn = spoilable("yolo")
+    with_box, bright, without = (drawn.folder / f"images/train/{name}.png" for name in "abc")
+    values = np.random.default_rng(0).integers(0, 4096, (128, 128)).astype(np.uint16)  # 12 bits
+    values[:64] = 4095
+    Image.fromarray(values).save(with_box)
+    Image.fromarray(values[::-1] * 16).save(bright)
+    Image.fromarray(values.T).save(without)
+    for name, lines in (("a", "0 0.5 0.5 0.2 0.2"), ("b", "0 0.5 0.5 0.2 0.2"), ("c", "")):
+        (drawn.folder / f"labels/train/{name}.txt").write_text(lines)
+    (found,) = look(drawn)
+    assert (found.kind, found.severity) == ("dark-picture", "warning")
+    assert (found.split, found.file) == ("train", "images/train/a.png")
+    assert found.message == "its brightest part is at 16 of 255 grey levels"  # 4095 of 65535
+
+
 def test_frames_of_one_scene_are_told_in_one_line(tmp_path: Path) -> None:
     blocks = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     scene = Image.fromarray(blocks).resize((80, 60), Image.Resampling.BICUBIC)

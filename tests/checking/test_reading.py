@@ -41,6 +41,15 @@ def test_several_problems_of_one_file_are_all_told(tmp_path: Path) -> None:
     assert examine(tmp_path).parts["train"].dataset.count_boxes() == 1
 
 
+def test_a_file_is_named_whole_though_its_name_has_spaces(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    path = coco(tmp_path / "annotations" / "my train set.json", ["a.png"])
+    path.write_text(path.read_text().replace('"image_id": 0', '"image_id": 9'))
+    (found,) = [one for one in look(tmp_path) if one.kind == "unknown-picture"]
+    assert found.file == "annotations/my train set.json"
+    assert found.annotation.startswith("annotations/my train set.json ")
+
+
 def test_p02_a_single_coco_box_of_corners_is_told_from_one_that_sticks_out(tmp_path: Path) -> None:
     # in 40 x 20 px: [20, 5, 38, 18] reaches 58, 23 as width and height, and fits as corners
     for name, box in (("corners", [20, 5, 38, 18]), ("clipped", [20, 5, 22, 10])):

@@ -108,6 +108,17 @@ def test_a_part_that_holds_no_boxes_is_told_beside_one_that_does(
         read_split(tmp_path, split)
 
 
+def test_a_part_cut_off_in_a_folder_of_its_own_is_told(tmp_path: Path) -> None:
+    coco(tmp_path / "train" / "labels.json", ["a.png"])
+    picture(tmp_path / "train" / "a.png")
+    text(tmp_path / "valid" / "labels.json", '{"images": [{"id": 1, "file_name": "')
+    text(tmp_path / "valid" / "info.json", "{}")
+    text(tmp_path / "test" / "labels.json", '{"images": [], "categories": []}')
+    assert set(parts_of(tmp_path)) == {"train", "val"}
+    with pytest.raises(DatasetError, match=r"valid/labels\.json: "):
+        read_splits(tmp_path)
+
+
 def test_other_json_beside_the_parts_is_passed_over(tmp_path: Path) -> None:
     coco(tmp_path / "annotations" / "train.json", ["a.png"])
     # COCO's challenges keep the annotations of the test part to themselves

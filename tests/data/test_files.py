@@ -20,6 +20,27 @@ def test_suffixes_are_compared_without_case_and_hidden_files_passed_over(tmp_pat
     assert list_files_in(tmp_path / ("a" * 300), (".txt",)) == []  # no file can be called so
 
 
+def test_links_to_folders_are_followed_once_and_never_in_a_circle(tmp_path: Path) -> None:
+    data, store = tmp_path / "data", tmp_path / "store"
+    for name in ("data/a.txt", "data/own/b.txt", "data/.cache/c.txt", "store/d.txt"):
+        text(tmp_path / name, "")
+    for name, target in {
+        "e": store,
+        "f": store,  # the same again
+        "g": data / "own",  # seen at its own place
+        "h": data / ".cache",  # which hidden folders are not
+        "i": data,  # round in a circle
+        "j": tmp_path,  # out and in again
+        "k": tmp_path / "gone",
+    }.items():
+        (data / name).symlink_to(target)
+    (store / "l").symlink_to(store)
+    found = [path.relative_to(data).as_posix() for path in list_files(data, (".txt",))]
+    assert found == ["a.txt", "e/d.txt", "h/c.txt", "own/b.txt"]
+    (tmp_path / "link").symlink_to(data)
+    assert len(list_files(tmp_path / "link", (".txt",))) == 4  # a link itself is a folder too
+
+
 def test_the_first_folder_that_is_there(tmp_path: Path) -> None:
     assert spellings("labels") == ("labels", "Labels", "LABELS")
     candidates = [tmp_path / ("a" * 300), *(tmp_path / name for name in spellings("labels"))]

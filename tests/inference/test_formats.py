@@ -8,7 +8,6 @@ from iouaware.config import InferenceConfig
 from iouaware.inference.detections import Detections
 from iouaware.inference.formats import (
     PredictionWriter,
-    to_coco_results,
     to_header,
     to_label_studio_task,
     to_yolo_lines,
@@ -63,9 +62,8 @@ def test_entry_by_hand(found: Detections) -> None:
 
 
 def test_coco_results_come_back(found: Detections) -> None:
-    results = to_coco_results(found, image_id=12)
+    results = found.to_coco(image_id=12)
     assert results[0]["bbox"] == [10, 20, 50.5, 70]
-    assert results == found.to_coco(12)
     ids = {7: 1, 90: 2}
     for row, result in enumerate(results):
         x, y, w, h = result["bbox"]
@@ -142,7 +140,7 @@ def test_yolo_files(tmp_path: Path, header, found, nothing) -> None:
 def test_coco_form(tmp_path: Path, header, nothing, found) -> None:
     results = write(tmp_path, "coco", header, nothing, found)
     # the second picture has id 2
-    assert results == [{**r, "file_name": "pictures/ä.jpg"} for r in to_coco_results(found, 2)]
+    assert results == [{**r, "file_name": "pictures/ä.jpg"} for r in found.to_coco(2)]
     assert write(tmp_path, "coco", header, nothing) == []
 
 

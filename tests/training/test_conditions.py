@@ -12,6 +12,7 @@ from iouaware.data.layouts import Splits
 from iouaware.errors import CheckpointError, DatasetError
 from iouaware.training.conditions import Conditions, compare_conditions, conditions_of
 from iouaware.training.ranks import Ranks
+from iouaware.training.state import write_checkpoint
 from tests.training.test_trainer import build_trainer, tiny_config, weights_of
 
 
@@ -87,11 +88,13 @@ def test_the_precision_goes_on_as_it_was(
     assert resumed.losses.dtype is torch.bfloat16
 
 
-def test_a_checkpoint_of_another_form_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    from iouaware.training.state import write_checkpoint
-
+def test_a_checkpoint_of_another_form_is_refused(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = build_trainer(tiny_dataset, tmp_path / "run", tiny_config())
-    write_checkpoint(tmp_path / "run" / "checkpoints", 1, {"progress": {}})
+    with monkeypatch.context() as patch:
+        patch.setattr("iouaware.training.state.FORM", 1)
+        write_checkpoint(tmp_path / "run" / "checkpoints", 1, {"progress": {}})
     with pytest.raises(CheckpointError, match=r"another version of iouaware \(form 1, expected 2"):
         trainer.fit(resume=True)
 

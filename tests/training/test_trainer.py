@@ -57,7 +57,7 @@ def build_trainer(dataset: Dataset, run: Path, config: Config, **options: Any) -
 
 
 def weights_of(trainer: Trainer) -> dict[str, Tensor]:
-    return {key: value.clone() for key, value in trainer.judged_detector().state_dict().items()}
+    return {key: value.clone() for key, value in trainer.keeper.detector.state_dict().items()}
 
 
 def assert_equal_weights(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
@@ -260,7 +260,7 @@ def test_the_weights_kept_are_the_best_or_the_last(
         ap = next(falling)
         return SimpleNamespace(AP=ap, AP50=ap, AP75=ap, AP_per_iou={"0.90": ap})
 
-    monkeypatch.setattr(trainer_module, "validate", validate)
+    monkeypatch.setattr("iouaware.training.keeping.validate", validate)
     trainer.fit()
     kept, _ = read_model(tmp_path / "run" / "model.safetensors")
     assert_equal_weights(kept.state_dict(), judged[0 if keep == "best" else 2])

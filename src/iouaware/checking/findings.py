@@ -93,6 +93,8 @@ KINDS = _table(
      "will be too good"),
     ("near-leak", "warning", "nearly equal pictures in two parts of the data", "keep both in the "
      "same part, or the figures will be too good"),
+    ("dark-picture", "warning", "pictures with boxes that are all but black", "replace them; where "
+     "a camera puts 10 or 12 bits into a 16-bit file, scale its values to 0..65535"),
     ("duplicate-picture", "warning", "pictures that are there twice", "take one of them out"),
     ("near-duplicate-picture", "note", "nearly equal pictures in one part", "nothing, or fewer of "
      "them: they add little"),

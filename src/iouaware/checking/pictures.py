@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from iouaware.checking.findings import Finding, find
 from iouaware.checking.reading import relative_text
-from iouaware.checking.thumbnails import Decode, choose_pictures, find_alike, read_thumbnails
+from iouaware.checking.thumbnails import (
+    Decode,
+    Thumbnails,
+    choose_pictures,
+    find_alike,
+    read_thumbnails,
+)
 from iouaware.checking.turns import find_turned
 from iouaware.data.examining import ExaminedSet
 from iouaware.data.pictures import map_threads
@@ -21,6 +27,8 @@ from iouaware.errors import DatasetError
 
 # where more of the pictures have a double, they are frames of one scene rather than copies
 _ALIKE_SHARE = 0.2
+# 12 bits in a file of 16 reach 16 of 255
+_DARK = 16
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ def find_picture_problems(
                 file=pictures.names[index],
             )
         )
+    found += _tell_dark(pictures, thumbnails)
     if len(chosen) < len(pictures.paths):
         message = f"{len(chosen):,} of {len(pictures.paths):,} pictures were decoded"
         found.append(find("not-decoded", f"{message}; of the others only the headers were read"))
@@ -118,6 +127,16 @@ def _size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _tell_dark(pictures: PictureList, thumbnails: Thumbnails) -> Iterator[Finding]:
+    """Tell pictures with boxes that are all but black, as where a 16-bit file holds 12 bits."""
+    brightest = thumbnails.pixels.max(axis=(1, 2), initial=0)
+    for index, grey in zip(thumbnails.rows.tolist(), brightest.tolist(), strict=True):
+        if grey <= _DARK and pictures.labels[index]:
+            message = f"its brightest part is at {grey} of 255 grey levels"
+            where = {"split": pictures.splits[index], "file": pictures.names[index]}
+            yield find("dark-picture", message, **where)
 
 
 def _tell_copies(pictures: PictureList, group: Sequence[int]) -> Iterator[Finding]:

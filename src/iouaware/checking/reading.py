@@ -83,11 +83,18 @@ def _to_finding(
         kind,
         message,
         split=split,
-        file=file or annotation.partition(" ")[0],
+        file=file or _file_in(annotation, examined.root),
         annotation="" if annotation == file else annotation,
         box=problem.box,
         advice=advice,
     )
+
+
+def _file_in(place: str, root: Path) -> str:
+    """Return the file that a place begins with; its name may have spaces, so the longest wins."""
+    words = place.split(" ")
+    names = (" ".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((name for name in names if (root / name).is_file()), words[0])
 
 
 def _fits_as_corners(box: tuple[float, float, float, float] | None, wh: tuple[int, int]) -> bool:

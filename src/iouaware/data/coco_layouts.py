@@ -55,15 +55,28 @@ def _json_files(data: Path) -> dict[str, list[Path]]:
             found.setdefault(split_of(path.stem) or ALL, []).append(path)
         if found:
             break
-    for split, folder in split_folders(data).items():
-        if split not in found:
-            files = [path for path in sorted(folder.glob("*.json")) if _holds_boxes(path)]
-            if files:
-                found[split] = files
+    found |= _find_in_folders(split_folders(data), found)
     for paths in found.values():
         # instances_val2017.json before others, then the shortest name
         paths.sort(key=lambda path: ("instances" not in path.stem, len(path.name), path.name))
     return found
+
+
+def _find_in_folders(
+    folders: dict[str, Path], found: dict[str, list[Path]]
+) -> dict[str, list[Path]]:
+    """Return the JSON files in folders called after a split; as ``_find_parts``, those cut off too.
+
+    A file that does not look like COCO is one if it has the name of another split's.
+    """
+    missing = {split: folder for split, folder in folders.items() if split not in found}
+    files = {split: sorted(folder.glob("*.json")) for split, folder in missing.items()}
+    sure = {split: [p for p in paths if _holds_boxes(p)] for split, paths in files.items()}
+    names = {path.name for paths in (*found.values(), *sure.values()) for path in paths}
+    for split, paths in files.items():
+        named = (path for path in paths if path.name in names)
+        sure[split] = sure[split] or [p for p in named if split != "test" or _is_labelled(p)]
+    return {split: paths for split, paths in sure.items() if paths}
 
 
 def _find_parts(folder: Path) -> list[Path]:
@@ -85,8 +98,11 @@ def _is_called_a_part(path: Path) -> bool:
     split = split_of(path.stem)
     if split is None or path.stem.lower() not in SPLIT_ALIASES[split]:
         return False
-    if split != "test":
-        return True
+    return split != "test" or _is_labelled(path)
+
+
+def _is_labelled(path: Path) -> bool:
+    """Tell a file with annotations, or a broken one, from one whose were never published."""
     try:
         content = parse_json(path.read_text("utf-8-sig"))
     except (OSError, ValueError):

@@ -15,13 +15,17 @@ def walk_files(
 ) -> Iterator[str]:
     """Yield the paths of files below a folder; hidden files and folders are passed over.
 
+    Links to folders are followed, but none that leads round in a circle or to what is seen anyway.
+
     Args:
         folder: where to look; nothing is found where there is none.
         suffixes: lower case, with the dot.
         most_folders: how many folders are seen; all by default.
     """
-    for place, folders, files in islice(os.walk(folder), most_folders):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    followed: set[Path] = set()
+    for place, folders, files in islice(os.walk(folder, followlinks=True), most_folders):
+        visible = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in visible if _is_new(Path(place, name), folder, followed)]
         yield from (f"{place}/{name}" for name in files if _counts(name, suffixes))
 
 
@@ -81,6 +85,21 @@ def read_lines(path: Path) -> list[str]:
 def _counts(name: str, suffixes: Collection[str]) -> bool:
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  many times as quick as Path
     return suffix in suffixes and not name.startswith(".")
+
+
+def _is_new(path: Path, root: Path, followed: set[Path]) -> bool:
+    """Tell a folder, or a link to one, that is seen nowhere else below the root; note the link."""
+    if not path.is_symlink():
+        return True
+    target, top = path.resolve(), root.resolve()
+    if top.is_relative_to(target) or target in followed:
+        return False
+    if target.is_relative_to(top):
+        inside = target.relative_to(top)
+        if not any(part.startswith(".") for part in inside.parts):
+            return False  # it is seen at its own place
+    followed.add(target)
+    return True
 
 
 def _is_folder(path: Path) -> bool:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from iouaware.images import read_image
 from iouaware.inference.drawing import draw_detections
-from iouaware.inference.formats import to_coco_results, to_entry
 from iouaware.structures import FloatArray, ImageArray, IntArray
 
 if TYPE_CHECKING:
@@ -192,12 +191,52 @@ class Detections:
         return path
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry of this picture in ``predictions.json``."""
-        return to_entry(self)
+        """Return the entry of this picture in ``predictions.json``: boxes in px."""
+        return {
+            "file": self.file,
+            "width": self.width,
+            "height": self.height,
+            "detections": [
+                {
+                    "label": int(label),
+                    "name": self.class_names[label],
+                    "category_id": self.category_ids[label],
+                    "box": [round(float(value), 3) for value in box],
+                    **numbers,
+                }
+                for label, box, numbers in zip(
+                    self.labels, self.boxes, self.three_numbers(), strict=True
+                )
+            ],
+        }
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
-        """Return COCO results, one a detection: ``bbox`` is x y w h, ``score`` is S."""
-        return to_coco_results(self, image_id)
+        """Return COCO results, one a detection: ``bbox`` is x y width height, ``score`` is S.
+
+        ``class_score`` and ``predicted_iou`` stand beside COCO's own keys, whose readers skip them.
+        """
+        results = []
+        for label, box, numbers in zip(self.labels, self.boxes, self.three_numbers(), strict=True):
+            x1, y1, x2, y2 = (float(value) for value in box)
+            bbox = [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)]
+            category = self.category_ids[label]
+            results.append({"image_id": image_id, "category_id": category, "bbox": bbox, **numbers})
+        return results
+
+    def three_numbers(self) -> list[dict[str, float | None]]:
+        """Return S, p and predicted IoU of each detection, as every file names and rounds them.
+
+        The predicted IoU is None for a model without a trained IoU branch.
+        """
+        iou = self.predicted_iou
+        return [
+            {
+                "score": round(float(self.scores[row]), 6),
+                "class_score": round(float(self.class_scores[row]), 6),
+                "predicted_iou": None if iou is None else round(float(iou[row]), 6),
+            }
+            for row in range(len(self))
+        ]
 
     def to_supervision(self) -> Any:
         """Return ``supervision.Detections``; confidence is S, ``data`` carries names, p and IoU.

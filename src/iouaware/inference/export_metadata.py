@@ -71,7 +71,7 @@ def write_metadata(info: ExportInfo) -> dict[str, str]:
         name: json.dumps(value, ensure_ascii=False, allow_nan=False)
         for name, value in values.items()
     }
-    return entries | {DIGEST: _digest(entries)}
+    return entries | {DIGEST: digest_of(entries)}
 
 
 def read_metadata(entries: Mapping[str, str], file: Path) -> ExportInfo:
@@ -111,7 +111,7 @@ def read_metadata(entries: Mapping[str, str], file: Path) -> ExportInfo:
         raise CheckpointError(
             f"{file}: its metadata cannot be read ({reason}); export again"
         ) from error
-    if own[DIGEST] != _digest({name: text for name, text in own.items() if name != DIGEST}):
+    if own[DIGEST] != digest_of({name: text for name, text in own.items() if name != DIGEST}):
         raise CheckpointError(
             f"{file}: its metadata was changed after the export (the digest differs); export again"
         )
@@ -125,6 +125,7 @@ def _names() -> set[str]:
     return model | own | {"precision", "calibration", "version", "parity", DIGEST}
 
 
-def _digest(entries: Mapping[str, str]) -> str:
+def digest_of(entries: Mapping[str, str]) -> str:
+    """Return the hash by which a change of the entries is seen: of all but the hash itself."""
     text = "\n".join(f"{name}={entries[name]}" for name in sorted(entries))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

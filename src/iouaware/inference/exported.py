@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from iouaware.config import Precision
 from iouaware.errors import CheckpointError
 from iouaware.inference.export_metadata import ExportInfo, read_metadata
 from iouaware.inference.exported_backend import ExportedBackend
 from iouaware.structures import ModelInfo
+
+if TYPE_CHECKING:
+    from iouaware.inference.onnx_backend import OnnxBackend
+    from iouaware.inference.openvino_backend import OpenvinoBackend
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 Format = Literal["onnx", "openvino"]
@@ -39,15 +43,7 @@ def open_exported(
         CheckpointError: no such file, damaged, or not of this package.
         ConfigError: the runtime is not installed, or cannot do what is asked.
     """
-    if not file.is_file():
-        raise CheckpointError(f"{file}: no such file; expected one that iouaware export wrote")
-    if file.suffix == ".onnx":
-        from iouaware.inference.onnx_backend import OnnxBackend
-
-        return OnnxBackend(file, device, precision)
-    from iouaware.inference.openvino_backend import OpenvinoBackend
-
-    return OpenvinoBackend(file, device, precision)
+    return _backend_of(file)(file, device, precision)
 
 
 def read_exported_info(file: Path) -> ExportInfo:
@@ -57,15 +53,20 @@ def read_exported_info(file: Path) -> ExportInfo:
         CheckpointError: no such file, damaged, or not of this package.
         ConfigError: the runtime is not installed.
     """
+    return read_metadata(_backend_of(file).read_entries(file), file)
+
+
+def _backend_of(file: Path) -> type[OnnxBackend] | type[OpenvinoBackend]:
+    """Choose the runtime of an exported file; each is imported only where it is needed."""
     if not file.is_file():
         raise CheckpointError(f"{file}: no such file; expected one that iouaware export wrote")
     if file.suffix == ".onnx":
-        from iouaware.inference.onnx_backend import read_onnx_metadata
+        from iouaware.inference.onnx_backend import OnnxBackend
 
-        return read_metadata(read_onnx_metadata(file), file)
-    from iouaware.inference.openvino_backend import read_openvino_metadata
+        return OnnxBackend
+    from iouaware.inference.openvino_backend import OpenvinoBackend
 
-    return read_metadata(read_openvino_metadata(file), file)
+    return OpenvinoBackend
 
 
 def read_info(model: Path) -> ModelInfo:

@@ -5,35 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import IO, Any, Literal, Self, get_args
 
 from iouaware.images import IMAGE_SUFFIXES
+from iouaware.inference.detections import Detections
 from iouaware.inference.scoring import FORMULA
-
-if TYPE_CHECKING:
-    from iouaware.inference.detections import Detections
 
 Form = Literal["iouaware", "coco", "yolo", "labelstudio"]
 FORMS: tuple[str, ...] = get_args(Form)
-
-
-def to_entry(found: Detections) -> dict[str, Any]:
-    """Return the entry of one picture in ``predictions.json``: boxes in px, sorted by score."""
-    return {
-        "file": found.file,
-        "width": found.width,
-        "height": found.height,
-        "detections": [
-            {
-                "label": int(found.labels[row]),
-                "name": found.class_names[found.labels[row]],
-                "category_id": found.category_ids[found.labels[row]],
-                "box": [round(float(value), 3) for value in found.boxes[row]],
-                **_three_numbers(found, row),
-            }
-            for row in range(len(found))
-        ],
-    }
 
 
 def to_header(
@@ -47,25 +26,6 @@ def to_header(
         "alpha": alpha,
         "score_threshold": score_threshold,
     }
-
-
-def to_coco_results(found: Detections, image_id: int) -> list[dict[str, Any]]:
-    """Return one COCO result a detection; ``bbox`` is x y width height in px.
-
-    ``class_score`` and ``predicted_iou`` stand beside COCO's own keys, whose readers skip them.
-    """
-    results = []
-    for row in range(len(found)):
-        x1, y1, x2, y2 = (float(value) for value in found.boxes[row])
-        results.append(
-            {
-                "image_id": image_id,
-                "category_id": found.category_ids[found.labels[row]],
-                "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)],
-                **_three_numbers(found, row),
-            }
-        )
-    return results
 
 
 def to_yolo_lines(found: Detections) -> list[str]:
@@ -91,9 +51,8 @@ def to_label_studio_task(found: Detections, model: str) -> dict[str, Any]:
     expected to call the picture ``image`` and the rectangles ``label``.
     """
     result = []
-    for row in range(len(found)):
+    for row, numbers in enumerate(found.three_numbers()):
         x1, y1, x2, y2 = (float(value) for value in found.boxes[row])
-        numbers = _three_numbers(found, row)
         result.append(
             {
                 "id": f"box{row + 1}",
@@ -165,12 +124,12 @@ class PredictionWriter:
         """Write the detections of the next picture; ``name`` is its relative name under ``out``."""
         self._images += 1
         if self._form == "coco":
-            for result in to_coco_results(found, self._images):
+            for result in found.to_coco(self._images):
                 self._write({**result, "file_name": found.file})
         elif self._form == "labelstudio":
             self._write(to_label_studio_task(found, str(self._header["model"])))
         else:
-            self._write(to_entry(found))
+            self._write(found.to_dict())
         if self._form == "yolo":
             text = "".join(f"{line}\n" for line in to_yolo_lines(found))
             path = _label_path(self.path.parent / "labels", name)
@@ -208,13 +167,3 @@ def _label_path(folder: Path, name: str) -> Path:
         return whole  # a frame of a video, clip.mp4-000003
     short = (folder / name).with_suffix(".txt")
     return whole if short.exists() else short
-
-
-def _three_numbers(found: Detections, row: int) -> dict[str, float | None]:
-    """Return S, p and predicted IoU of a detection; the last null without an IoU branch."""
-    iou = found.predicted_iou
-    return {
-        "score": round(float(found.scores[row]), 6),
-        "class_score": round(float(found.class_scores[row]), 6),
-        "predicted_iou": None if iou is None else round(float(iou[row]), 6),
-    }

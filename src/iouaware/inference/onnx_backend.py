@@ -36,20 +36,20 @@ class OnnxBackend(ExportedBackend):
         self._outputs = [found.name for found in self._session.get_outputs()]
         super().__init__(read_metadata(_metadata(self._session), file), file)
 
+    @staticmethod
+    def read_entries(file: Path) -> dict[str, str]:
+        """Return the metadata entries of an ONNX file, without making it ready to run.
+
+        Raises:
+            CheckpointError: it is no ONNX file.
+        """
+        return _metadata(_open(file, ["CPUExecutionProvider"], optimise=False))
+
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph as it is; see ``ExportedBackend.run``."""
         names = list(outputs or self._outputs)
         found = self._session.run(names, {n: feeds[n] for n in feeds if n in self._inputs})
         return dict(zip(names, found, strict=True))
-
-
-def read_onnx_metadata(file: Path) -> dict[str, str]:
-    """Return the metadata entries of an ONNX file.
-
-    Raises:
-        CheckpointError: it is no ONNX file.
-    """
-    return _metadata(_open(file, ["CPUExecutionProvider"], optimise=False))
 
 
 def _metadata(session: Any) -> dict[str, str]:

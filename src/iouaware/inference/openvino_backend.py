@@ -41,6 +41,15 @@ class OpenvinoBackend(ExportedBackend):
         self._inputs = {found.any_name for found in self._compiled.inputs}
         self._outputs = {found.any_name: found for found in self._compiled.outputs}
 
+    @staticmethod
+    def read_entries(file: Path) -> dict[str, str]:
+        """Return the metadata entries of an OpenVINO file, without making it ready to run.
+
+        Raises:
+            CheckpointError: it is no OpenVINO file.
+        """
+        return _metadata(_read(file))
+
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph as it is; see ``ExportedBackend.run``."""
         found = self._compiled({name: feeds[name] for name in feeds if name in self._inputs})
@@ -56,15 +65,6 @@ def import_openvino() -> Any:
     # without this package OpenVINO and NNCF fall back to a stub that sends nothing
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return import_extra("openvino")
-
-
-def read_openvino_metadata(file: Path) -> dict[str, str]:
-    """Return the metadata entries of an OpenVINO file.
-
-    Raises:
-        CheckpointError: it is no OpenVINO file.
-    """
-    return _metadata(_read(file))
 
 
 def _metadata(model: Any) -> dict[str, str]:

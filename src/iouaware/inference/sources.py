@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from iouaware.data.files import list_files
 from iouaware.errors import DatasetError, one_line, shown
 from iouaware.images import IMAGE_SUFFIXES, read_image
 from iouaware.structures import ImageArray
@@ -128,9 +129,7 @@ def _expand(source: str | Path) -> list[Path]:
         ) from error
     known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
     if path.is_dir():
-        below = (p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
-        # a Mac puts ._x.jpg beside x.jpg on other disks
-        found = sorted(p for p in below if not _is_hidden(p.relative_to(path)))
+        found = list_files(path, known)  # not ._x.jpg, which a Mac puts beside x.jpg
         if not found:
             raise DatasetError(f"{source}: found no pictures or videos in this folder")
         return found
@@ -147,10 +146,6 @@ def _expand(source: str | Path) -> list[Path]:
     if not found:
         raise DatasetError(f"{source}: no such file or folder, and no picture fits it as a glob")
     return found
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _read_video(path: Path) -> Iterator[ImageArray]:

@@ -27,12 +27,16 @@ MOST_LENGTHS = 1000  # of each part: files on a network take their time
 
 def write_what_is_known(run: Path, plan: Plan, resume: bool, overfit: int | None) -> None:
     """Write config, environment and split before the first step: a broken run tells them too."""
+    from iouaware.model.precision import choose_precision, name_precision
+
     record = environment_record()
     if resume:
         environment = read_json(run / "environment.json")
         environment.setdefault("resumed", []).append(record)
     else:
-        environment = {**record, "seed": plan.config.seed, "concluded": False}
+        dtype = choose_precision(plan.config.train.precision, plan.device)
+        facts = {"seed": plan.config.seed, "precision": name_precision(dtype), "concluded": False}
+        environment = {**record, **facts}
         written = f"iouaware {iouaware.__version__}; the confidence is {FORMULA}"
         write_yaml(run / "config.yaml", config_of_run(plan), written)
         trial = {} if overfit is None else {"overfit": overfit}

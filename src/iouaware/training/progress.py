@@ -44,6 +44,19 @@ class Progress:
         """Whether the schedule or patience has come to its end."""
         return self.step >= self.total_steps or self.stopped_early
 
+    def note_ap(self, ap: float, patience: int | None) -> bool:
+        """Note the AP of a validation, -1 where there is none, and tell whether it is the best.
+
+        After ``patience`` validations in a row that are not, the run stops early.
+        """
+        best = ap > self.best_ap or self.best_ap < 0
+        if best:
+            self.best_ap, self.validations_without_gain = ap, 0
+        else:
+            self.validations_without_gain += 1
+        self.stopped_early = patience is not None and self.validations_without_gain >= patience
+        return best
+
 
 def describe_epoch(row: Row, progress: Progress) -> str:
     """Write an epoch's numbers as one line."""

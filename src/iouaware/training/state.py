@@ -18,6 +18,7 @@ import torch
 from iouaware.durable import flush, replace_durably
 from iouaware.errors import CheckpointError, TrainingError, one_line
 
+FORM = 2  # of the content; another one is refused
 KEPT = 2
 
 
@@ -37,7 +38,7 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
             shutil.rmtree(unfinished, ignore_errors=True)
         partial.mkdir(parents=True)
         with (partial / "state.pt").open("wb") as file:
-            torch.save(state, file)
+            torch.save({"form": FORM, **state}, file)
         flush(partial / "state.pt")
         flush(partial)
         sha256 = _sha256(partial / "state.pt")
@@ -79,7 +80,7 @@ def read_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Read the newest whole checkpoint; a broken one is told and the one before is taken.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or it was written by another version.
     """
     hashes = earlier_hashes(folder)
     for name in reversed(_known_steps(folder)):
@@ -91,6 +92,12 @@ def read_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         except Exception as error:  # a torn file fails in many ways; each means "take another"
             say(f"{path}: broken ({one_line(error, 200)}); going back to the checkpoint before it")
             continue
+        if state.get("form") != FORM:
+            raise CheckpointError(
+                f"{folder}: written by another version of iouaware (form {state.get('form', 1)}, "
+                f"expected {FORM}); finish the run with the version in its environment.json, or "
+                "train anew with --from RUN"
+            )
         return state
     raise CheckpointError(
         f"{folder}: no checkpoint to go on from; expected step-N folders; start anew with train"

@@ -6,23 +6,27 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iouaware.checkpoint import describe_model, write_weights
+from iouaware.checkpoint import is_whole_model
 from iouaware.config import Config
 from iouaware.data.layouts import Splits
 from iouaware.data.loader import Batch, build_training_loader
 from iouaware.errors import TrainingError
 from iouaware.images import canvas_fill
 from iouaware.model.detector import Detector
+from iouaware.model.precision import choose_precision, name_precision
 from iouaware.training.bad_numbers import BadNumbers
 from iouaware.training.batch_losses import BatchLosses
+from iouaware.training.conditions import Conditions, compare_conditions, conditions_of
 from iouaware.training.ema import build_ema
+from iouaware.training.keeping import Keeper
 from iouaware.training.logs import CsvLogger, Logger, Row, build_loggers, last_step
 from iouaware.training.meter import EpochMeter
 from iouaware.training.optimiser import (
@@ -34,10 +38,9 @@ from iouaware.training.optimiser import (
 )
 from iouaware.training.progress import Progress, describe_epoch, show_bar
 from iouaware.training.ranks import Ranks
-from iouaware.training.saving import load_trainer, save_trainer
+from iouaware.training.state import read_checkpoint, write_checkpoint
 from iouaware.training.step_budget import StepBudget
 from iouaware.training.stopping import StopSignal
-from iouaware.training.validation import validate
 
 # a checkpoint at least this often, besides those at the ends of epochs
 CHECKPOINT_SECONDS = 900
@@ -92,7 +95,7 @@ class Trainer:
         if self.ranks.world_size > 1:
             self.network = DistributedDataParallel(self.detector)
         self.losses = BatchLosses(self.network, self.detector, config, device, self.ranks)
-        self.scaler = self.build_scaler()
+        self.scaler = self._build_scaler()
         self.bad_numbers = BadNumbers(
             self.detector, train, splits.train, run, ranks=self.ranks, device=device, say=say
         )
@@ -102,10 +105,13 @@ class Trainer:
         self.progress = Progress(total_steps=steps_per_epoch * train.epochs)
         self.meter = EpochMeter()
         self.budget = None if train.minutes is None else StepBudget(train.minutes)
-        self.kept: dict[str, Tensor] | None = None  # the content of model.safetensors, on the CPU
+        self.keeper = Keeper(
+            self.detector, self.ema, config, splits, run,
+            image_size=image_size, device=device, workers=workers, ranks=self.ranks,
+        )  # fmt: skip
         self.csv: CsvLogger | None = None  # the first process's
 
-    def build_scaler(self) -> torch.amp.GradScaler:
+    def _build_scaler(self) -> torch.amp.GradScaler:
         """Build what scales losses in float16 and does nothing in other precisions."""
         kind = torch.device(self.device).type
         return torch.amp.GradScaler(kind, enabled=self.losses.dtype is torch.float16)
@@ -141,7 +147,7 @@ class Trainer:
             CheckpointError: ``resume`` without a usable checkpoint, or under other settings.
             DatasetError: a broken picture, or ``resume`` with other annotations.
         """
-        csv_text = load_trainer(self) if resume else None
+        csv_text = self._load() if resume else None
         first_step = self.progress.step
         loggers: list[Logger] = []
         if self.ranks.is_first:
@@ -150,7 +156,7 @@ class Trainer:
             self.csv = CsvLogger(self.run / "metrics.csv", csv_text)
             loggers = [self.csv, *others]
         if not resume:
-            save_trainer(self)  # a run can be resumed from its first step on
+            self._save()  # a run can be resumed from its first step on
         try:
             with StopSignal() as stop:
                 while not self.progress.is_done:
@@ -181,7 +187,7 @@ class Trainer:
                 return
             self._stop_if_asked(stop, save=True)
             if now - saved_at > CHECKPOINT_SECONDS:
-                save_trainer(self)
+                self._save()
                 saved_at = now
 
     def _stop_if_asked(self, stop: StopSignal, save: bool = False) -> None:
@@ -190,7 +196,7 @@ class Trainer:
         if not self.ranks.any(stop.asked, self.device):
             return
         if save:
-            save_trainer(self)
+            self._save()
         raise TrainingError(
             f"stopped by a signal at step {progress.step} of {progress.total_steps}; "
             f"go on with: iouaware train --resume {self.run}"
@@ -238,56 +244,12 @@ class Trainer:
             **self.meter.averages(),
         }
         if progress.is_done or progress.epoch % self.config.train.evaluate_every == 0:
-            row |= self._validate()
+            row |= self.keeper.judge(progress)
         for logger in loggers:
             logger.log(row)
         if self.ranks.is_first:
             self.say(describe_epoch(row, progress))
-        save_trainer(self)
-
-    def _validate(self) -> Row:
-        """Judge the weights (averaged ones, where there are); keep them if told to, or if best."""
-        progress, patience = self.progress, self.config.train.patience
-        judged = self.judged_detector()
-        judged.eval()
-        metrics = validate(
-            judged, self.splits.val, self.config, self.image_size, self.device, self.workers,
-            self.ranks,
-        )  # fmt: skip
-        found = -1.0 if metrics is None or metrics.AP is None else metrics.AP
-        shared = torch.tensor(found, dtype=torch.float64, device=self.device)
-        ap = float(self.ranks.broadcast(shared))
-        better = ap > progress.best_ap or progress.best_ap < 0
-        if better:
-            progress.best_ap, progress.validations_without_gain = ap, 0
-        else:
-            progress.validations_without_gain += 1
-        if self.ranks.is_first and (better or self.config.train.keep == "last"):
-            state = judged.state_dict()
-            self.kept = {name: value.detach().cpu().clone() for name, value in state.items()}
-            self.write_kept()
-        progress.stopped_early = (
-            patience is not None and progress.validations_without_gain >= patience
-        )
-        if metrics is None:
-            return {}
-        ap90 = metrics.AP_per_iou["0.90"]
-        return {"AP": metrics.AP, "AP50": metrics.AP50, "AP75": metrics.AP75, "AP90": ap90}
-
-    def judged_detector(self) -> Detector:
-        """Return the detector that is judged and kept: the averaged one where there is one."""
-        if self.ema is None:
-            return self.detector
-        averaged = self.ema.module
-        if not isinstance(averaged, Detector):
-            raise TypeError(f"the average is a {type(averaged).__name__}, expected a Detector")
-        return averaged
-
-    def write_kept(self) -> None:
-        """Write the weights kept so far as the model of the run."""
-        if self.kept is not None:
-            info = describe_model(self.detector, self.config, self.splits.train, self.image_size)
-            write_weights(self.run / "model.safetensors", self.kept, info)
+        self._save()
 
     def _fix_total_steps(self, now: float) -> None:
         """Turn --minutes into a number of steps, once, and keep it: a resumed run has the same."""
@@ -301,9 +263,54 @@ class Trainer:
         shared = torch.tensor(steps, device=self.device)
         progress.total_steps = int(self.ranks.broadcast(shared))
         progress.minutes_are_steps = True
-        save_trainer(self)
+        self._save()
         seconds = self.budget.seconds_per_step
         self.say(
             f"--minutes {self.budget.minutes:g}: {progress.total_steps} steps, at {seconds:.2f} s "
             "a step"
+        )
+
+    def _save(self) -> None:
+        """Write a checkpoint; only the first process, the one with a CSV, does."""
+        if self.csv is None:
+            return
+        state = {
+            "detector": self.detector.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "progress": asdict(self.progress),
+            "meter": self.meter.state_dict(),
+            "kept": self.keeper.kept,
+            "metrics": self.csv.text,
+            "loggers": list(self.logger_names),
+            "precision": name_precision(self.losses.dtype),
+            "conditions": asdict(self._conditions()),
+        }
+        write_checkpoint(self.run / "checkpoints", self.progress.step, state)
+
+    def _load(self) -> str:
+        """Take the newest checkpoint back, and the model file with it; return the CSV's text."""
+        state = read_checkpoint(self.run / "checkpoints", self.say)
+        compare_conditions(Conditions(**state["conditions"]), self._conditions(), self.say)
+        self.losses.dtype = choose_precision(state["precision"], self.device)
+        self.scaler = self._build_scaler()
+        self.detector.load_state_dict(state["detector"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.progress = Progress(**state["progress"])
+        self.meter.load_state_dict(state["meter"])
+        self.keeper.kept = state["kept"]
+        self.logger_names = tuple(dict.fromkeys([*state["loggers"], *self.logger_names]))
+        # a finished run's model has its alpha by now, and perhaps more that its user saved
+        done = self.progress.is_done and is_whole_model(self.run / "model.safetensors")
+        if self.ranks.is_first and not done:
+            self.keeper.write()
+        return str(state["metrics"])
+
+    def _conditions(self) -> Conditions:
+        return conditions_of(
+            self.config, self.splits, self.device, self.ranks, self.images_per_step
         )
