@@ -138,6 +138,19 @@ def size_rows(results: Results) -> Iterator[Sequence[str]]:
         )
 
 
+def quantised_rows(results: Results) -> Iterator[Sequence[str]]:
+    """Return how much faster INT8 is, without VNNI and with it."""
+    with_vnni = {
+        (row["model"], row["image_size"]): row["times_pytorch"]
+        for row in results.get("sizes_vnni", {}).get("rows", [])
+        if row["form"] == "int8"
+    }
+    for row in results.get("sizes", {}).get("rows", []):
+        if row["form"] == "int8":
+            times = row["times_pytorch"], with_vnni.get((row["model"], row["image_size"]))
+            yield row["model"], f"{row['image_size']} px", *map(number, times)
+
+
 def memory_rows(results: Results) -> Iterator[Sequence[str]]:
     """Return the peak of a folder prediction by its pictures."""
     for row in results.get("memory", {}).get("rows", []):
@@ -192,6 +205,7 @@ TABLES = {
         ),
         size_rows,
     ),
+    "quantised": Table(("model", "size", "AVX2 alone", "AVX-512 VNNI"), quantised_rows),
     "second-look": Table(
         ("recipe", "size", "precision", "ms without", "ms with", "ratio, paired"), second_look_rows
     ),

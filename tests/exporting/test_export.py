@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
 
 import iouaware
 from iouaware import cli
@@ -29,6 +31,7 @@ from iouaware.exporting.pictures import Pictures, spread
 from iouaware.inference.export_metadata import write_metadata
 from iouaware.inference.exported import open_exported, read_exported_info
 from iouaware.inference.exported_backend import build_candidates
+from iouaware.inference.openvino_backend import import_openvino
 from iouaware.inference.scoring import FORMULA
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run
@@ -258,6 +261,18 @@ def test_int8_says_what_it_costs(form: Any, tiny_coco: Path, tmp_path: Path) -> 
     assert report["precision"] == read_exported_info(out).precision == "int8"
     assert set(report["AP"]["alphas"]["1"]) == {"pytorch", "file"}
     assert 0 < report["comparisons"][2]["box_px_mean"] < 10
+    # 255 * 64 * 2 fits into 16 bits with its sign, in which processors without VNNI add in pairs
+    assert max(np.abs(values.astype(int)).max() for values in int8_weights(out)) == 64
+
+
+def int8_weights(file: Path) -> list[NDArray[Any]]:
+    """Return the weights of the convolutions that are stored in INT8, [out, in, h, w] each."""
+    if file.suffix == ".onnx":
+        stored = [numpy_helper.to_array(one) for one in onnx.load(file).graph.initializer]
+    else:
+        model = import_openvino().Core().read_model(file)
+        stored = [op.data for op in model.get_ops() if op.get_type_name() == "Constant"]
+    return [values for values in stored if values.dtype == np.int8 and values.ndim >= 4]
 
 
 @pytest.mark.parametrize(

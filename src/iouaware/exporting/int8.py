@@ -112,6 +112,10 @@ def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str], types: se
             nncf.Dataset(list(feeds)),
             subset_size=len(feeds),
             preset=nncf.QuantizationPreset.MIXED,  # the activations of Lite0 are not symmetric
+            # weights of 7 bits: with 8, processors without VNNI saturate their sums of products
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.ENABLE
+            ),
             ignored_scope=nncf.IgnoredScope(
                 names=floating, types=sorted(types - QUANTISED), validate=False
             ),
