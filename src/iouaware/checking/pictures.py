@@ -134,9 +134,12 @@ def _tell_dark(pictures: PictureList, thumbnails: Thumbnails) -> Iterator[Findin
     brightest = thumbnails.pixels.max(axis=(1, 2), initial=0)
     for index, grey in zip(thumbnails.rows.tolist(), brightest.tolist(), strict=True):
         if grey <= _DARK and pictures.labels[index]:
-            message = f"its brightest part is at {grey} of 255 grey levels"
-            where = {"split": pictures.splits[index], "file": pictures.names[index]}
-            yield find("dark-picture", message, **where)
+            yield find(
+                "dark-picture",
+                f"its brightest part is at {grey} of 255 grey levels",
+                split=pictures.splits[index],
+                file=pictures.names[index],
+            )
 
 
 def _tell_copies(pictures: PictureList, group: Sequence[int]) -> Iterator[Finding]:
