@@ -257,8 +257,13 @@ def test_where_no_picture_is_left_there_is_no_copy(spoilable: Spoilable, tmp_pat
     drawn = spoilable("coco")
     for picture in [*drawn.pictures("train"), *drawn.pictures("val")]:
         picture.unlink()
-    with pytest.raises(DatasetError, match="no picture is left that could be written"):
-        check(drawn.folder, fix=tmp_path / "copy")
+    own = tmp_path / "own"
+    own.mkdir()
+    for out in (tmp_path / "copy", own):
+        with pytest.raises(DatasetError, match="no picture is left that could be written"):
+            check(drawn.folder, fix=out)
+    assert not (tmp_path / "copy").exists()
+    assert own.is_dir()
 
 
 def test_a_name_that_is_no_unicode_is_listed(spoilable: Spoilable, tmp_path: Path) -> None:

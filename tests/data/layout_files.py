@@ -21,7 +21,7 @@ def picture(path: Path) -> Path:
     """Draw a picture that no other equals."""
     path.parent.mkdir(parents=True, exist_ok=True)
     number = next(_shade)
-    Image.new("RGB", (40, 20), (number % 256, number // 256 % 256, 7)).save(path)
+    Image.new("RGB", (40, 20), (number % 256, number // 256 % 256, 200)).save(path)
     return path
 
 

@@ -68,7 +68,7 @@ def check(
     if not examined.parts:
         problem = examined.layout.problems[0]
         raise DatasetError(problem.message)
-    out = None
+    out, new = None, fix is not None and not Path(fix).exists()
     if fix is not None:
         refuse_unknown_form(examined)
         given = (path for path in (place, images) if path is not None)
@@ -80,7 +80,12 @@ def check(
         count = write_sheet(examined, report.findings, Path(sheet))
         log(f"drew {count} pictures on {sheet}")
     if out is not None:
-        log(_write_copy(examined, report, out))
+        try:
+            log(_write_copy(examined, report, out))
+        except DatasetError:
+            if new and not any(out.iterdir()):  # a sheet may lie there
+                out.rmdir()
+            raise
     return report
 
 
