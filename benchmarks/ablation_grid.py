@@ -110,7 +110,7 @@ class Grid(_Part):
         """List the work in order, each job once.
 
         Args:
-            only: settings to keep; empty keeps all.
+            only: settings to keep, with those whose weights they are judged with; empty keeps all.
             data: data sets to keep; empty keeps all.
             seeds: seeds to keep; empty keeps all.
 
@@ -119,6 +119,7 @@ class Grid(_Part):
         """
         check_names("--only", only, self.settings)
         check_names("--data", data, self.data)
+        kept = {name for setting in only for name in (setting, self.settings[setting].weights_of)}
         listed = dict.fromkeys(
             Job(name, setting, seed)
             for stage in self.stages
@@ -129,7 +130,7 @@ class Grid(_Part):
         return [
             job
             for job in listed
-            if (not only or job.setting in only)
+            if (not only or job.setting in kept)
             and (not data or job.data in data)
             and (not seeds or job.seed in seeds)
         ]

@@ -55,6 +55,17 @@ def test_the_work_can_be_narrowed(tmp_path: Path) -> None:
     assert grid.jobs(only=["l2"]) == [Job("cells", "l2", 0)]
     assert grid.jobs(["baseline"], ["boards"], [1]) == [Job("boards", "baseline", 1)]
     assert grid.jobs(seeds=[7]) == []
+
+
+def test_a_setting_brings_the_one_whose_weights_it_takes(tmp_path: Path) -> None:
+    stages = [{"settings": ["authors-order", "iou-aware"], "data": ["cells"], "seeds": [0]}]
+    grid = read_grid(write(tmp_path, stages=stages))
+    jobs = grid.jobs(only=["authors-order"])
+    assert sorted(job.setting for job in jobs) == ["authors-order", "iou-aware"]
+
+
+def test_an_unknown_name_is_told_with_the_nearest(tmp_path: Path) -> None:
+    grid = read_grid(write(tmp_path))
     with pytest.raises(ConfigError, match=r"--only: no iou-awaer.*did you mean iou-aware\?"):
         grid.jobs(only=["iou-awaer"])
     with pytest.raises(ConfigError, match=r"--data: no cell .*did you mean cells\?"):
