@@ -226,8 +226,8 @@ COMMANDS = {
     "export": Command(
         "tune",
         "write a model to an ONNX or OpenVINO file, and prove that it is the same",
-        "RUN --format onnx|openvino [--int8 --data DATA] [--end detections|candidates] [--bake] "
-        "[--image-size N|dynamic] [--out FILE]",
+        "RUN --format onnx|openvino [--int8 --data DATA [--int8-bits 7|8]] "
+        "[--end detections|candidates] [--bake] [--image-size N|dynamic] [--out FILE]",
         add_export,
         run_export,
     ),

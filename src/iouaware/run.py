@@ -284,6 +284,7 @@ class Run:
         image_size: int | Literal["dynamic"] | None = None,
         out: str | Path | None = None,
         opset: int | None = None,
+        int8_bits: Literal[7, 8] | None = None,
     ) -> Path:
         """Write the model to a file that runs without torch, and measure how like it is.
 
@@ -293,7 +294,7 @@ class Run:
             ConfigError: a package of the extra is missing, or settings do not fit.
             ExportError: the network cannot be exported; a ``ParityError`` if the file differs.
         """
-        options = ExportOptions(format, int8, data, end, bake, image_size, out, opset)
+        options = ExportOptions(format, int8, data, end, bake, image_size, out, opset, int8_bits)
         return export_run(self.path, self.model_path, self.config, self.info, options, self._say)
 
     def result(self) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class ExportPlan:
         image_size: N for a fixed canvas of N x N px, ``dynamic`` for any multiples of 32, None
             for the model's own.
         calibration: pictures to quantise to INT8 on; None stays in float32.
+        weight_bits: of an INT8 weight: 7 for every processor, or 8 for those with VNNI.
     """
 
     form: Format = "onnx"
@@ -60,6 +61,7 @@ class ExportPlan:
     image_size: int | Literal["dynamic"] | None = None
     opset: int | None = None
     calibration: Dataset | None = None
+    weight_bits: Literal[7, 8] = 7
 
 
 def export_model(
@@ -177,7 +179,8 @@ def _write_onnx_form(
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as folder:
             floating = Path(folder) / "float.onnx"
             write_onnx(detector, info, floating, plan.opset)
-            quantise_onnx(floating, out, _calibration(info, plan.calibration))
+            feeds = _calibration(info, plan.calibration)
+            quantise_onnx(floating, out, feeds, plan.weight_bits)
     return lambda entries: write_onnx_metadata(out, entries)
 
 
@@ -190,7 +193,8 @@ def _write_openvino_form(
         write_onnx(detector, info, onnx_file, plan.opset)
         model = read_onnx_as_openvino(onnx_file)
         if plan.calibration is not None:
-            model = quantise_openvino(onnx_file, model, _calibration(info, plan.calibration))
+            feeds = _calibration(info, plan.calibration)
+            model = quantise_openvino(onnx_file, model, feeds, plan.weight_bits)
     return lambda entries: write_openvino(model, out, entries)
 
 

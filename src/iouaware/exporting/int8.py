@@ -26,16 +26,19 @@ QUANTISED = frozenset(
 # with 91 classes it took 40 % of the time in float, and in INT8 it costs no AP
 FLOAT_LAYERS = ("box_layer", "iou_layer", "second_look")
 
+SAFE_BITS = 7  # of a weight, for every processor
+
 Feeds = dict[str, NDArray[Any]]
 
 
-def quantise_onnx(path: Path, target: Path, feeds: Sequence[Feeds]) -> None:
+def quantise_onnx(path: Path, target: Path, feeds: Sequence[Feeds], weight_bits: int) -> None:
     """Write an INT8 copy of an ONNX file.
 
     Args:
         path: the float file.
         target: the INT8 file.
         feeds: inputs of one picture each, to find the ranges of the activations on.
+        weight_bits: 7, or 8 for processors that add products without overflow (VNNI).
 
     Raises:
         ConfigError: a package of the extra is missing.
@@ -43,23 +46,25 @@ def quantise_onnx(path: Path, target: Path, feeds: Sequence[Feeds]) -> None:
     onnx = import_extra("onnx")
     model = onnx.load(path)
     types = {node.op_type for node in model.graph.node}
-    onnx.save(_quantise(model, feeds, nodes_kept_in_float(model), types), target)
+    floating = nodes_kept_in_float(model)
+    onnx.save(_quantise(model, feeds, floating, types, weight_bits), target)
 
 
-def quantise_openvino(onnx_file: Path, model: Any, feeds: Sequence[Feeds]) -> Any:
+def quantise_openvino(onnx_file: Path, model: Any, feeds: Sequence[Feeds], weight_bits: int) -> Any:
     """Return an INT8 copy of an OpenVINO model.
 
     Args:
         onnx_file: what the model was read from; it names the layers to keep in float.
         model: the OpenVINO model.
         feeds: as in ``quantise_onnx``.
+        weight_bits: likewise.
     """
     floating = set(nodes_kept_in_float(import_extra("onnx").load(onnx_file)))
     there = [op.get_friendly_name() for op in model.get_ops()]
     types = {op.get_type_name() for op in model.get_ops()} - {"Constant", "Parameter", "Result"}
     # OpenVINO takes a convolution with a bias apart: the sum keeps the name
     kept = [name for name in there if name.removesuffix("/WithoutBiases") in floating]
-    return _quantise(model, feeds, kept, types)
+    return _quantise(model, feeds, kept, types, weight_bits)
 
 
 def nodes_kept_in_float(model: Any) -> list[str]:
@@ -101,7 +106,9 @@ def calibration_feeds(
     return found
 
 
-def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str], types: set[str]) -> Any:
+def _quantise(
+    model: Any, feeds: Sequence[Feeds], floating: list[str], types: set[str], weight_bits: int
+) -> Any:
     import_openvino()  # first: it switches the usage reports off, which NNCF would send
     # NNCF and what it loads draw progress bars and speak of their own inside
     quiet = silence("nncf", "torch.utils.cpp_extension")
@@ -112,9 +119,11 @@ def _quantise(model: Any, feeds: Sequence[Feeds], floating: list[str], types: se
             nncf.Dataset(list(feeds)),
             subset_size=len(feeds),
             preset=nncf.QuantizationPreset.MIXED,  # the activations of Lite0 are not symmetric
-            # weights of 7 bits: with 8, processors without VNNI saturate their sums of products
+            # with weights of 8 bits processors without VNNI saturate their sums of products
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 overflow_fix=nncf.OverflowFix.ENABLE
+                if weight_bits == SAFE_BITS
+                else nncf.OverflowFix.DISABLE
             ),
             ignored_scope=nncf.IgnoredScope(
                 names=floating, types=sorted(types - QUANTISED), validate=False

@@ -32,6 +32,7 @@ class ExportOptions:
         image_size: side of the canvas in px, or ``dynamic``; None takes the model's own.
         out: the file; None takes ``export/model.onnx`` and its like in the run folder.
         opset: version of ONNX's operations; None takes the exporter's own.
+        int8_bits: bits of an INT8 weight, 8 for processors with VNNI alone; None takes 7.
     """
 
     form: Format
@@ -42,6 +43,7 @@ class ExportOptions:
     image_size: int | Literal["dynamic"] | None
     out: str | Path | None
     opset: int | None
+    int8_bits: Literal[7, 8] | None
 
 
 def export_run(
@@ -70,6 +72,8 @@ def export_run(
         raise ConfigError(
             "--int8: give pictures with --data; ranges of activations are found on real ones"
         )
+    if options.int8_bits is not None and not int8:
+        raise ConfigError("--int8-bits: expected beside --int8; without it nothing is quantised")
     target = _target(folder, form, int8, options.out)
     from iouaware.exporting.export import ExportPlan, export_model, refuse_past
 
@@ -78,7 +82,13 @@ def export_run(
     if int8:  # ranges from the training part, AP from the validation part
         calibration = read_run_split(folder, config, info, data, "train", say)
     plan = ExportPlan(
-        form, options.end, options.bake, options.image_size, options.opset, calibration
+        form,
+        options.end,
+        options.bake,
+        options.image_size,
+        options.opset,
+        calibration,
+        options.int8_bits or 7,
     )
     report = export_model(model_path, target, plan, pictures, say)
     for line in report_lines(report):
