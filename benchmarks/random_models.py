@@ -97,7 +97,7 @@ def export_forms(weights: Path, data: Path) -> dict[str, Path]:
     from iouaware.checkpoint import read_model
     from iouaware.data.layouts import read_split
     from iouaware.exporting.export import ExportPlan, describe_export
-    from iouaware.exporting.int8 import calibration_feeds, quantise_openvino
+    from iouaware.exporting.int8 import SAFE_BITS, calibration_feeds, quantise_openvino
     from iouaware.exporting.onnx_file import write_onnx, write_onnx_metadata
     from iouaware.exporting.openvino_file import read_onnx_as_openvino, write_openvino
     from iouaware.exporting.pictures import read_spread
@@ -114,6 +114,7 @@ def export_forms(weights: Path, data: Path) -> dict[str, Path]:
     images = read_spread(read_split(data, "train"), CALIBRATION_PICTURES)
     size, fill = model.config["data"]["image_size"], canvas_fill(model.mean)
     feeds = calibration_feeds(images, size, fill, ("alpha", "score_threshold"))
-    quantised = quantise_openvino(files["onnx"], read_onnx_as_openvino(files["onnx"]), feeds)
+    floating = read_onnx_as_openvino(files["onnx"])
+    quantised = quantise_openvino(files["onnx"], floating, feeds, SAFE_BITS)
     write_openvino(quantised, files["int8"], write_metadata(replace(info, precision="int8")))
     return files
