@@ -80,14 +80,14 @@ def gains_over_alpha_1(lines: Iterable[Line], figure: str) -> list[float]:
 def difference_rows(results: Results) -> Iterable[Row]:
     """Return one row a set, setting and reference: the paired differences over common seeds.
 
-    Behind them, the pairs of all sets together where more than one has some.
+    Behind them, the pairs of all sets together that have more than one.
     """
     lines = lines_of(results)
     compared: dict[tuple[str, str], list[str]] = {}
     for data, setting, group in groups(lines):
         for against in group[-1]["against"]:
             yield _difference_row(lines, [data], setting, against)
-            if paired_differences(lines, data, setting, against, SHOWN[0]):
+            if len(paired_differences(lines, data, setting, against, SHOWN[0])) > 1:
                 compared.setdefault((setting, against), []).append(data)
     for (setting, against), sets in compared.items():
         if len(sets) > 1:

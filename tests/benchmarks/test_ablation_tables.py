@@ -118,19 +118,26 @@ def test_the_table_by_hand() -> None:
 
 
 def test_pairs_of_all_sets_together() -> None:
-    # 10 points on one set, 20 on the other: as above; a set without a pair is not named
+    # 10 points twice on one set, 20 twice on the other: mean 15, s = 5.774, half 3.182 * s / 2; a
+    # set with a single pair is not named
     lines = [
-        line("baseline", 0, 0.5),
-        line("iou-aware", 0, 0.6, against=["baseline"]),
-        line("baseline", 0, 0.5, data="boards"),
-        line("iou-aware", 0, 0.7, against=["baseline"], data="boards"),
-        line("iou-aware", 0, 0.7, against=["baseline"], data="signs"),
+        row
+        for data, gain in (("cells", 0.1), ("boards", 0.2))
+        for seed in (0, 1)
+        for row in (
+            line("baseline", seed, 0.5, data=data),
+            line("iou-aware", seed, 0.5 + gain, against=["baseline"], data=data),
+        )
+    ]
+    lines += [
+        line("baseline", 0, 0.5, data="signs"),
+        line("iou-aware", 0, 0.9, against=["baseline"], data="signs"),
     ]
     rows = render_table("ablation", {"ablation": {"lines": lines}}).splitlines()[2:]
-    assert rows[2].startswith("| signs | iou-aware | baseline | 0 | n/a |")
+    assert rows[2].startswith("| signs | iou-aware | baseline | 1 | +40.0 (one seed) |")
     assert rows[3:] == [
-        "| cells, boards | iou-aware | baseline | 2 | "
-        + " | ".join(["+15.0 [-48.5, +78.5]"] * 4)
+        "| cells, boards | iou-aware | baseline | 4 | "
+        + " | ".join(["+15.0 [+5.8, +24.2]"] * 4)
         + " |"
     ]
 
