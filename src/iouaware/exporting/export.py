@@ -20,6 +20,7 @@ from iouaware.evaluation.collect import collect_candidates
 from iouaware.evaluation.evaluate import write_json
 from iouaware.exporting.int8 import (
     CALIBRATION_IMAGES,
+    SAFE_BITS,
     calibration_feeds,
     quantise_onnx,
     quantise_openvino,
@@ -61,7 +62,7 @@ class ExportPlan:
     image_size: int | Literal["dynamic"] | None = None
     opset: int | None = None
     calibration: Dataset | None = None
-    weight_bits: Literal[7, 8] = 7
+    weight_bits: Literal[7, 8] = SAFE_BITS
 
 
 def export_model(

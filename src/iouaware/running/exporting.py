@@ -76,6 +76,7 @@ def export_run(
         raise ConfigError("--int8-bits: expected beside --int8; without it nothing is quantised")
     target = _target(folder, form, int8, options.out)
     from iouaware.exporting.export import ExportPlan, export_model, refuse_past
+    from iouaware.exporting.int8 import SAFE_BITS
 
     pictures = _pictures(folder, config, info, data, say)
     calibration = None
@@ -88,7 +89,7 @@ def export_run(
         options.image_size,
         options.opset,
         calibration,
-        options.int8_bits or 7,
+        options.int8_bits or SAFE_BITS,
     )
     report = export_model(model_path, target, plan, pictures, say)
     for line in report_lines(report):
