@@ -1,9 +1,9 @@
 """The paper's claims, tested: settings x seeds x data sets, one line of results a run.
 
-Command: ``python benchmarks/ablation.py --data-root DIR``, a day on two cores with the grid
-``small``; DIR holds the folders that the grid names. The same command goes on where it was stopped
-(Ctrl-C), also within a run. ``--quick`` draws its own data and takes under five minutes. Prints a
-table, and appends to ``benchmarks/results/ablation.jsonl`` (``ablation-quick.jsonl``);
+Command: ``python benchmarks/ablation.py --data-root DIR``, two to three days on two cores with the
+grid ``small``; DIR holds the folders that the grid names. The same command goes on where it was
+stopped (Ctrl-C), also within a run. ``--quick`` draws its own data and takes under five minutes.
+Prints a table, and appends to ``benchmarks/results/ablation.jsonl`` (``ablation-quick.jsonl``);
 ``render.py`` makes the tables and plots of the docs from that file.
 
 All runs of a seed see the same pictures in the same order with the same augmentation, and start

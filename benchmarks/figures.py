@@ -51,7 +51,9 @@ def signed_number(value: float | None) -> str:
 
 def plain(value: object) -> str:
     """Write a value as YAML has it."""
-    if value is None or isinstance(value, bool):
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 

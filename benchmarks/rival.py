@@ -1,7 +1,7 @@
 """A rival a user would pick: torchvision's RetinaNet, on the same backbone, pictures and epochs.
 
-Command: ``python benchmarks/rival.py DATA NAME``. Takes some times as long as a run of ours. Prints
-the loss of each epoch, and writes what it found beside other sets into
+Command: ``python benchmarks/rival.py DATA NAME``. Takes about three times as long as a run of
+ours. Prints the loss of each epoch, and writes what it found beside other sets into
 ``benchmarks/results/rival.json`` under NAME.
 
 The model is ``retinanet_resnet50_fpn_v2`` with another backbone: 256 channels, GroupNorm in towers

@@ -107,10 +107,11 @@ def run_rows(results: Results) -> Iterable[Sequence[str]]:
             f"`{environment['command']}`",
             str(entry["seed"]),
             f"{entry['image_size']} px",
-            " / ".join(str(v) for v in entry["pictures"].values() if v) + " pictures",
+            " / ".join(str(v) for v in entry["pictures"].values() if v),
             minutes(entry),
             short_commit(environment),
             f"{machine['processor']}, {machine['cores']} cores",
+            entry["note"],
         )
 
 
@@ -123,6 +124,8 @@ def short_commit(environment: Entry) -> str:
 def setting_rows(results: Results) -> Iterable[Sequence[str]]:
     """Return every setting with its default and what the recipes change."""
     recipes = {name: read_recipe(name) for name in RECIPES}
+    seed = Config.model_fields["seed"]
+    yield "`seed`", f"`{seed.default}`", "", "", str(seed.description)
     for section, values in Config().model_dump(mode="json").items():
         if not isinstance(values, dict):
             continue
@@ -167,7 +170,8 @@ TABLES = {
         fit_rows,
     ),
     "runs": Table(
-        ("set", "command", "seed", "size", "boxes", "minutes", "commit", "machine"), run_rows
+        ("set", "command", "seed", "size", "pictures", "minutes", "commit", "machine", "note"),
+        run_rows,
     ),
     "settings": Table(
         ("setting", "default, as in paper", "small", "modern", "meaning"), setting_rows

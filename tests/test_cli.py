@@ -88,6 +88,7 @@ def test_the_version_is_told(capsys: Captured) -> None:
         (["train", "d", "--model.shared_iou_convs", "7"], "shared_iou_convs is 7"),
         (["train", "d", "--image-size", "100"], "image_size is 100, expected a multiple of 32"),
         (["train", "d", "--resume", "r"], "found DATA too"),
+        (["adopt", "x.pth", "--resume", "r"], "--resume: unknown option"),
         (["train", "d", "--from", "nothing"], "nothing: no such run"),
         (["adopt", "torchvision:ssd", "--data", "d"], "retinanet_resnet50_fpn"),
         (["evaluate", "nothing"], "nothing: no such run"),

@@ -110,5 +110,28 @@ def test_help_shows_defaults_and_choices_of_the_recipe(parser: ArgumentParser) -
     assert "SUPPRESS" not in text
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "--model.frozen_stages N 1 freezes the stem and the first stage [0]",
+        "--model.box_stds [X,X,X,X] each delta is divided by its own [0.1,0.1,0.2,0.2]",
+        "--data.image_size N|[N,N]|auto, --image-size N|[N,N]|auto",
+        "--train.compile true|false compile the network with torch.compile [false]",
+        "--train.warmup_start X share of lr at the first step [0.3333]",
+        "--seed N fixes order, augmentation and new weights [0]",
+    ],
+)
+def test_help_shows_values_as_they_are_typed(parser: ArgumentParser, shown: str) -> None:
+    assert shown in " ".join(parser.format_help().split())
+
+
+def test_a_command_shows_its_own_defaults() -> None:
+    parser = new_parser("adopt", "CHECKPOINT", "Adopt.")
+    add_settings(parser, "small", {"model.backbone": None, "train.freeze": "all-but-iou"})
+    text = " ".join(parser.format_help().split())
+    assert "at strides 8, 16, 32 --model.weights" in text  # the checkpoint says which
+    assert "what stays as it is [all-but-iou]" in text
+
+
 def test_p53_the_formula_stands_in_the_help(parser: ArgumentParser) -> None:
     assert FORMULA in " ".join(parser.format_help().split())

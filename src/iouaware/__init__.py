@@ -6,7 +6,7 @@
     detector = iouaware.load(run.path)
     found = detector.predict("street.jpg", alpha=0.5)
 
-The confidence is S = p^alpha * IoU^(1-alpha): p is the class score, IoU the predicted fit of the
+The score is S = p^alpha * IoU^(1-alpha): p is the class score, IoU the predicted fit of the
 box, alpha = 1 ranks by p alone. Names are loaded when they are first used, so that importing the
 package costs nothing and needs no torch.
 """

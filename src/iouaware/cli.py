@@ -103,7 +103,7 @@ def overview() -> str:
             if command.group == group
         ]
     return "\n".join(
-        [*lines, "", "The confidence is S = p^alpha * IoU^(1-alpha). Begin with: iouaware demo"]
+        [*lines, "", "The score is S = p^alpha * IoU^(1-alpha). Begin with: iouaware demo"]
     )
 
 

@@ -88,7 +88,7 @@ def _add_sweep(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--optimize",
         type=Literal["AP", "AP50", "AP75", "AP90"],
-        help="the number that chooses alpha",
+        help="the number that chooses alpha; AP if left out",
     )
     parser.add_argument("--per-class", action="store_true", help="an alpha for each class too")
     parser.add_argument("--save", action="store_true", help="keep the choice in the model file")
@@ -124,7 +124,7 @@ def _add_predict(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--format",
         type=Literal["iouaware", "coco", "yolo", "labelstudio"],
-        help="form of predictions.json",
+        help="form of predictions.json; iouaware if left out",
     )
     add_machine(parser)
     _add_precision(parser)

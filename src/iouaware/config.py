@@ -26,7 +26,9 @@ class _Settings(BaseModel):
 class ModelConfig(_Settings):
     """The network."""
 
-    backbone: str = Field("resnet50", description="a timm name with features at strides 8, 16, 32")
+    backbone: str = Field(
+        "resnet50.tv_in1k", description="a timm name with features at strides 8, 16, 32"
+    )
     weights: str = Field(
         "auto",
         description="backbone weights: auto (packaged where they are, else timm's download), "
@@ -38,7 +40,9 @@ class ModelConfig(_Settings):
         description="the backbone's BatchNorm statistics: fixed, or learnt from batches of at "
         "least four pictures",
     )
-    norm_eps: float | None = Field(None, ge=0, description="epsilon of BatchNorm; None keeps it")
+    norm_eps: float | None = Field(
+        None, ge=0, description="epsilon of BatchNorm; null: the backbone's own"
+    )
     fpn_channels: int = Field(256, ge=8, le=4096, description="width of the pyramid and the towers")
     p6_from: Literal["c5", "p5"] = Field("c5", description="what P6 is computed from")
     relu_before_p7: bool = Field(False, description="ReLU between P6 and P7")
@@ -77,7 +81,7 @@ class ModelConfig(_Settings):
 class DataConfig(_Settings):
     """Pictures and how they are varied in training."""
 
-    path: str | None = Field(None, description="the data set, where DATA is not given")
+    path: str | None = Field(None, description="the data set, where DATA is not given; or --data")
     images: str | None = Field(None, description="where the pictures are, found by name")
     empty: str | None = Field(None, description="a folder of pictures known to show no object")
     image_size: int | tuple[int, int] | Literal["auto"] = Field(

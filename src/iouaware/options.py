@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import shlex
 from argparse import SUPPRESS, ArgumentError, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
@@ -59,10 +60,17 @@ class _HelpFormatter(RawDescriptionHelpFormatter):
     def _get_help_string(self, action: Any) -> str:
         text = action.help or ""
         default = action.default
-        if default in (None, False, SUPPRESS) or not action.option_strings:
+        if default is None or default is SUPPRESS or action.nargs == 0:
             return text
-        shown = list(default) if isinstance(default, tuple) else default
-        return f"{text} [{shown}]".lstrip().replace("%", "%%")
+        return f"{text} [{_as_typed(default)}]".lstrip().replace("%", "%%")
+
+
+def _as_typed(value: Any) -> str:
+    """Write a value as the command line takes it, a list without its brackets."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return text.strip("[]")
 
 
 def add_machine(parser: ArgumentParser) -> None:
@@ -83,8 +91,16 @@ def given(options: Namespace, *names: str) -> dict[str, Any]:
     return {name: options[name] for name in names if name in options}
 
 
-def add_settings(parser: ArgumentParser, recipe: str) -> None:
-    """Add an option for every setting, with the recipe's values as the defaults shown."""
+def add_settings(
+    parser: ArgumentParser, recipe: str, differing: Mapping[str, Any] | None = None
+) -> None:
+    """Add an option for every setting, with the recipe's values as the defaults shown.
+
+    Args:
+        parser: of the command.
+        recipe: a name or file.
+        differing: defaults of this command by dotted name; None where it has none to show.
+    """
     values = read_recipe(recipe)
     seed = Config.model_fields["seed"]
     parser.add_argument(
@@ -101,12 +117,13 @@ def add_settings(parser: ArgumentParser, recipe: str) -> None:
         for name, inner in field.annotation.model_fields.items():
             key = f"{section}.{name}"
             short = [SHORT_FLAGS[key]] if key in SHORT_FLAGS else []
+            of_recipe = values.get(section, {}).get(name, inner.default)
             group.add_argument(
                 f"--{key}",
                 *short,
                 type=_type_of(inner),
-                default=values.get(section, {}).get(name, inner.default),
-                metavar=_metavar(inner),
+                default=(differing or {}).get(key, of_recipe),
+                metavar=_metavar(inner.annotation),
                 help=inner.description or name.replace("_", " "),
             )
 
@@ -125,21 +142,15 @@ def _type_of(field: FieldInfo) -> Any:
     return field.rebuild_annotation()
 
 
-def _metavar(field: FieldInfo) -> str:
-    """Return what stands for the value in the help."""
-    choices = get_args(field.annotation)
-    if field.annotation is bool:
-        return "true|false"
-    if get_origin(field.annotation) is Literal:
-        return "|".join(choices)
-    kinds = [kind for kind in choices if kind is not type(None)] or [field.annotation]
-    names = {int: "N", float: "X", str: "TEXT"}
-    words = ["|".join(get_args(kind)) or names.get(kind, "") for kind in kinds if _is_plain(kind)]
-    return "|".join(words) or "[X,...]"
-
-
-def _is_plain(kind: Any) -> bool:
-    return kind in (int, float, str) or get_origin(kind) is Literal
+def _metavar(kind: Any) -> str:
+    """Return what stands for a value of this type in the help."""
+    names: dict[Any, str] = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
+    if kind in names:
+        return names[kind]
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    parts = [_metavar(part) for part in get_args(kind) if part is not type(None)]
+    return f"[{','.join(parts)}]" if get_origin(kind) is tuple else "|".join(parts)
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:

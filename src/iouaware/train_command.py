@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from iouaware.config import ModelConfig
 from iouaware.options import Positive, add_machine, add_settings, recipe_of
 from iouaware.recipes.reading import RECIPES
 from iouaware.running.folder import Say
@@ -14,6 +15,9 @@ from iouaware.running.folder import Say
 Result = dict[str, Any]
 # options of train that are no settings; all others go on by their dotted names
 TRAIN_FLAGS = ("out", "device", "workers", "log", "dry_run", "resume", "overfit", "strict")
+
+# an IoU branch is what it is for, also where the detector has none yet
+ADOPT_DEFAULTS = {"train.freeze": "all-but-iou", "model.iou_head": True}
 
 
 def add_train(parser: ArgumentParser, arguments: Sequence[str]) -> None:
@@ -24,13 +28,15 @@ def add_train(parser: ArgumentParser, arguments: Sequence[str]) -> None:
         type=str,
         help="a COCO, VOC or YOLO data set: its folder, or the file about it",
     )
-    _add_training_flags(parser, arguments)
     parser.add_argument(
         "--from",
         type=str,
         metavar="START",
         help="start from a run, a weights file, or torchvision:NAME",
     )
+    parser.add_argument("--resume", type=str, metavar="RUN", help="go on with a run, or latest")
+    _add_training_flags(parser)
+    add_settings(parser, recipe_of(arguments))
 
 
 def add_adopt(parser: ArgumentParser, arguments: Sequence[str]) -> None:
@@ -40,10 +46,12 @@ def add_adopt(parser: ArgumentParser, arguments: Sequence[str]) -> None:
         type=str,
         help="torchvision:retinanet_resnet50_fpn[_v2], or its weights in a file",
     )
-    _add_training_flags(parser, arguments)
+    _add_training_flags(parser)
+    of_start = {f"model.{name}": None for name in ModelConfig.model_fields if name != "second_look"}
+    add_settings(parser, recipe_of(arguments), {**of_start, **ADOPT_DEFAULTS})
 
 
-def _add_training_flags(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+def _add_training_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=str,
@@ -56,7 +64,6 @@ def _add_training_flags(parser: ArgumentParser, arguments: Sequence[str]) -> Non
         metavar="RUN",
         help="the run folder, new or empty; runs/<data>-<n>/ if left out",
     )
-    parser.add_argument("--resume", type=str, metavar="RUN", help="go on with a run, or latest")
     parser.add_argument(
         "--overfit",
         type=Positive,
@@ -74,7 +81,6 @@ def _add_training_flags(parser: ArgumentParser, arguments: Sequence[str]) -> Non
         help="csv,tensorboard,mlflow,wandb: where each epoch's numbers go",
     )
     add_machine(parser)
-    add_settings(parser, recipe_of(arguments))
 
 
 def run_train(options: Namespace, say: Say) -> Result:
@@ -84,10 +90,9 @@ def run_train(options: Namespace, say: Say) -> Result:
 
 def run_adopt(options: Namespace, say: Say) -> Result:
     """Short for ``train --from CHECKPOINT --train.freeze all-but-iou``."""
-    if "train.freeze" not in options:
-        options["train.freeze"] = "all-but-iou"
-    if "model.iou_head" not in options:  # what it is for, also where the detector has none yet
-        options["model.iou_head"] = True
+    for name, value in ADOPT_DEFAULTS.items():
+        if name not in options:
+            options[name] = value
     return _train_from(options, say, None, options.CHECKPOINT)
 
 

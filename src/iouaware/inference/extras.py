@@ -20,7 +20,7 @@ def import_extra(name: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"this needs the package {name.partition('.')[0]}, which is not installed; "
-            'pip install "iouaware[export]"'
+            'pip install ".[export]" in the clone of iouaware'
         ) from error
 
 

@@ -37,7 +37,7 @@ def write_what_is_known(run: Path, plan: Plan, resume: bool, overfit: int | None
         dtype = choose_precision(plan.config.train.precision, plan.device)
         facts = {"seed": plan.config.seed, "precision": name_precision(dtype), "concluded": False}
         environment = {**record, **facts}
-        written = f"iouaware {iouaware.__version__}; the confidence is {FORMULA}"
+        written = f"iouaware {iouaware.__version__}; the score is {FORMULA}"
         write_yaml(run / "config.yaml", config_of_run(plan), written)
         trial = {} if overfit is None else {"overfit": overfit}
         record_of_parts = {**split_record(plan.splits), "bytes": length_record(plan.splits)}
