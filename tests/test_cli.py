@@ -93,6 +93,9 @@ def test_the_version_is_told(capsys: Captured) -> None:
         (["adopt", "torchvision:ssd", "--data", "d"], "retinanet_resnet50_fpn"),
         (["evaluate", "nothing"], "nothing: no such run"),
         (["report", "latest"], "latest: no folder under"),
+        (["train", "d", "--data", "e"], "found two data sets, d and --data e"),
+        (["predict", "latest", "a.jpg", "--workers", "2"], "--workers: unknown option"),
+        (["export", "r", "--format", "onnx", "--image-size", "abc"], "a whole number or dynamic"),
         (["predict", "latest", "a.jpg", "--alpha", "2"], "--alpha 2: expected"),
         (["synthesize", "d", "--images", "1"], "--images 1: expected"),
         (["check", "nowhere"], "nowhere: no such file or folder; expected a data set"),
@@ -289,6 +292,13 @@ def test_predict_writes_beside_the_model_or_where_told(
     assert len(found["images"]) == 5
     assert cli.main(given) == 2  # p47: the folder now holds something
     assert "not empty" in capsys.readouterr().err
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"nothing")
+    given = ["predict", str(model), pictures, str(broken), "--out", str(tmp_path / "o"), "--json"]
+    assert cli.main(given) == 2  # what could be read is there, and a program is told where
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["predictions"] == str(tmp_path / "o" / "predictions.json")
+    assert [line.split(":")[0] for line in told["failed"]] == [str(broken)]
 
 
 def test_p42_a_pickle_is_never_loaded(

@@ -86,8 +86,32 @@ def test_a_mistake_is_one_line_that_says_what_to_do(
 def test_a_missing_argument_is_named() -> None:
     parser = new_parser("report", "RUN", "Report.")
     parser.add_argument("RUN", type=str)
-    with pytest.raises(ConfigError, match="RUN"):
-        parse(parser, [])
+    parser.add_argument("--form", type=str, required=True)
+    with pytest.raises(ConfigError, match=r"^RUN is missing; expected: iouaware report RUN$"):
+        parse(parser, ["--form", "a"])
+    with pytest.raises(ConfigError, match=r"^--form is missing; expected: iouaware report RUN$"):
+        parse(parser, ["r"])
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("o'brien.jpg", "o'brien.jpg: one argument too many"),
+        ('a"b', 'a"b: one argument too many'),
+        ("a b", "a b: one argument too many"),
+        ("", "'': one argument too many"),
+        ('--alfa=a"b', "--alfa: unknown option; did you mean --alpha?"),
+    ],
+)
+def test_what_is_too_much_is_named_whole(parser: ArgumentParser, more: str, line: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(parser, ["d", more])
+    assert str(error.value).startswith(line)
+
+
+def test_an_empty_text_is_refused(parser: ArgumentParser) -> None:
+    with pytest.raises(ConfigError, match=r"^--data: found an empty text"):
+        parse(parser, ["--data", ""])
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from iouaware.errors import (
 from iouaware.inference.scoring import FORMULA
 from iouaware.model.weight_files import read_state_dict
 from iouaware.run import Run
+from iouaware.running.candidates import fingerprint_model
 from iouaware.running.training import train
 
 
@@ -139,6 +140,20 @@ def test_a_report_of_other_pictures_than_were_evaluated_is_refused(run: Run) -> 
     (run.path / "evaluation.json").write_text(json.dumps({**evaluation, "images": 2}))
     with pytest.raises(ConfigError, match=r"evaluation\.json: it is of 2 pictures, but the val"):
         run.report()
+
+
+def test_a_report_is_of_the_model_it_stands_beside(run: Run, tiny_coco: Path) -> None:
+    own = read(run.path / "evaluation.json")
+    state = read_state_dict(run.model_path)
+    state["head.class_layer.bias"] = state["head.class_layer.bias"].flip(0)
+    other = run.path / "other.safetensors"
+    write_weights(other, state, run.info)
+    assert Run(other, device="cpu", workers=0).report().is_file()
+    found, sweep = read(run.path / "evaluation.json"), read(run.path / "sweep.json")
+    assert found["model"] == sweep["model"] != own["model"]
+    assert found["AP_per_class"] != own["AP_per_class"]
+    run.keep_choice(sweep)  # alpha is no other model
+    assert fingerprint_model(run.model_path) == own["model"]
 
 
 def test_a_model_alone_is_reported_on_the_data_it_was_evaluated_on(
@@ -293,8 +308,9 @@ def test_predictions_get_new_folders_and_a_failure_leaves_none(run: Run, tiny_co
         run.predict([broken, picture])
     assert error.value.written == run.path / "predict-3" / "predictions.json"
     assert [entry["file"] for entry in read(error.value.written)["images"]] == [str(picture)]
+    written = error.value.written
     assert str(error.value).startswith(
-        f"1 of 2 files cannot be read, the others are in {error.value.written}; the first: {broken}"
+        f"1 of 2 files cannot be read or drawn, the others are in {written}; the first: {broken}"
     )
 
 

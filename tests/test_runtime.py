@@ -94,7 +94,7 @@ def test_setting_up_loads_no_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:x"])
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:x", "meta"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(ConfigError, match=f"--device {device}: .*expected cpu"):
         runtime.choose_device(device)
@@ -104,7 +104,7 @@ def test_cuda_is_taken_where_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert runtime.choose_device() == runtime.choose_device("auto") == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch, "empty", lambda *size, device: None)
+    monkeypatch.setattr(torch, "empty", lambda *size, device: torch.zeros(0))
     assert runtime.choose_device() == "cuda"
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert runtime.choose_device() == "cuda:3"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import iouaware
-from iouaware.errors import ConfigError, IoUAwareError, ParityError
+from iouaware.errors import ConfigError, IoUAwareError, ParityError, UnreadableError
 
 FOUND_WRONG = 1
 WRONG_INPUT = 2
@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--json" in given:
             _print_json({"file": str(error.file), "parity": str(error.report), "past": error.past})
         return _fail(str(error), FOUND_WRONG)
+    except UnreadableError as error:
+        if "--json" in given:
+            _print_json({"predictions": str(error.written), "failed": error.failed})
+        return _fail(str(error))
     except IoUAwareError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:  # an installation without the heavy packages

@@ -13,7 +13,7 @@ from pydantic import Field
 from iouaware.check_command import add_check, run_check
 from iouaware.config import Precision
 from iouaware.export_command import add_export, run_export
-from iouaware.options import ALPHA_HELP, Count, Share, add_machine, given
+from iouaware.options import ALPHA_HELP, Count, Share, add_device, add_machine, given
 from iouaware.running.folder import Say
 from iouaware.running.progress import Progress
 from iouaware.running.summary import evaluation_lines, sweep_lines
@@ -87,7 +87,7 @@ def _add_sweep(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     _add_data(parser)
     parser.add_argument(
         "--optimize",
-        type=Literal["AP", "AP50", "AP75", "AP90"],
+        type=Literal["AP", "AP50", "AP75", "AP80", "AP90"],
         help="the number that chooses alpha; AP if left out",
     )
     parser.add_argument("--per-class", action="store_true", help="an alpha for each class too")
@@ -126,7 +126,7 @@ def _add_predict(parser: ArgumentParser, arguments: Sequence[str]) -> None:
         type=Literal["iouaware", "coco", "yolo", "labelstudio"],
         help="form of predictions.json; iouaware if left out",
     )
-    add_machine(parser)
+    add_device(parser)
     _add_precision(parser)
 
 
@@ -212,7 +212,7 @@ COMMANDS = {
     "sweep": Command(
         "tune",
         "judge every alpha from one forward pass",
-        "RUN [--data DATA] [--optimize AP|AP50|AP75|AP90] [--per-class] [--save]",
+        "RUN [--data DATA] [--optimize AP|AP50|AP75|AP80|AP90] [--per-class] [--save]",
         _add_sweep,
         _sweep,
     ),

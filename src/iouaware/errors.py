@@ -33,11 +33,11 @@ class DatasetError(IoUAwareError):
 
 
 class UnreadableError(DatasetError):
-    """Some of the files to predict on cannot be read; the others are answered all the same.
+    """Some of the files to predict on cannot be read or drawn; the others are, all the same.
 
     Attributes:
         written: the ``predictions.json`` with the others.
-        failed: what is wrong with each file that is left out, one line each.
+        failed: what is wrong with each such file, one line each.
     """
 
     def __init__(self, message: str, written: Path, failed: list[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import shlex
 from argparse import SUPPRESS, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -73,11 +72,16 @@ def _as_typed(value: Any) -> str:
     return text.strip("[]")
 
 
-def add_machine(parser: ArgumentParser) -> None:
-    """Add the options that say where to compute."""
+def add_device(parser: ArgumentParser) -> None:
+    """Add the option that says where the network runs."""
     parser.add_argument(
         "--device", type=str, metavar="D", help="cpu, cuda, cuda:1 ...; CUDA where it is seen"
     )
+
+
+def add_machine(parser: ArgumentParser) -> None:
+    """Add the options that say where to compute."""
+    add_device(parser)
     parser.add_argument(
         "--workers",
         type=Count,
@@ -160,9 +164,15 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         ConfigError: one line that names the option and, for an unknown one, the nearest known.
     """
     try:
-        return parser.parse_args(_spell_out_data(parser, arguments), defaults=False)
+        options = parser.parse_args(_spell_out_data(parser, arguments), defaults=False)
     except ArgumentError as error:
         raise ConfigError(fold_error(str(error), parser, arguments)) from error
+    for key, value in vars(options.as_flat()).items():
+        if value == "":  # an empty variable of a script
+            raise ConfigError(
+                f"{_flag(key, parser, arguments)}: found an empty text; name it, or leave it out"
+            )
+    return options
 
 
 def _spell_out_data(parser: ArgumentParser, arguments: Sequence[str]) -> list[str]:
@@ -179,22 +189,26 @@ def fold_error(message: str, parser: ArgumentParser, arguments: Sequence[str]) -
     """Turn the parser's message, of many lines, into one that says what to do."""
     unknown = re.search(r"[Uu]nrecognized arguments: (.*)", message)
     if unknown:
-        return _describe_unknown(shlex.split(unknown[1])[0], parser)
+        # the parser joins them with spaces, which may be in one of them too: the longest that fits
+        fitting = [one for one in arguments if f"{unknown[1]} ".startswith(f"{one} ")]
+        return _describe_unknown(max(fitting, key=len, default=unknown[1]), parser)
     key = re.search(r'Parser key "([^"]+)":', message)
     if key:
         found = re.search(r"(?:Got value|Given value): (.*?)\s*$", message, re.DOTALL)
         value = f" {found[1]}" if found else ""
         return f"{_flag(key[1], parser, arguments)}{value}: {_expectation(message)}"
-    required = re.search(r'(?:[Kk]ey|Argument|option) "?([\w.-]+)"? is required', message)
+    # as the newest version of the parser says it, and as the oldest does
+    required = re.search(r'are required: ([\w.-]+)|[Kk]ey "([\w.-]+)" is required', message)
     if required:
-        return f"{required[1]} is missing; expected: {parser.usage}"
+        missing = _flag(required[1] or required[2], parser, arguments)
+        return f"{missing} is missing; expected: {parser.usage}"
     return f"{' '.join(message.split())}; see {parser.prog} --help"
 
 
 def _describe_unknown(found: str, parser: ArgumentParser) -> str:
     name = found.partition("=")[0]
     if not name.startswith("-"):
-        return f"{found}: one argument too many; expected: {parser.usage}"
+        return f"{found or repr(found)}: one argument too many; expected: {parser.usage}"
     options = [option for action in parser._actions for option in action.option_strings]
     last = name.lstrip("-").replace("-", "_")  # --lr means --train.lr
     near = [option for option in options if option.rpartition(".")[2] == last]
@@ -207,9 +221,11 @@ def _describe_unknown(found: str, parser: ArgumentParser) -> str:
 
 def _flag(key: str, parser: ArgumentParser, arguments: Sequence[str]) -> str:
     """Return the option as it was typed, for a parser's key."""
+    typed = {argument.partition("=")[0] for argument in arguments}
+    if key == "data.path" and "--data" in typed:  # as _spell_out_data reads it
+        return "--data"
     for action in parser._actions:
         if action.dest == key:
-            typed = {argument.partition("=")[0] for argument in arguments}
             names = [option for option in action.option_strings if option in typed]
             return names[0] if names else (action.option_strings or [key])[0]
     return f"--{key}"
@@ -218,9 +234,10 @@ def _flag(key: str, parser: ArgumentParser, arguments: Sequence[str]) -> str:
 def _expectation(message: str) -> str:
     """Return what the value should have been."""
     wanted = re.search(r"Input should be (.*?)(?:, unable| \[type=|$)", message, re.MULTILINE)
-    if wanted:
-        return f"expected {_WORDS.get(wanted[1], f'a value {wanted[1]}')}"
     choices = re.search(r"Expected a typing\.Literal\[(.*?)\]", message)
+    if wanted:
+        text = f"expected {_WORDS.get(wanted[1], f'a value {wanted[1]}')}"
+        return f"{text} or {choices[1].replace(chr(39), '')}" if choices else text
     sizes = re.search(r"Subtypes: \[(.*)\]", message)
     if sizes:
         return f"expected one of {_plain_types(sizes[1])}"

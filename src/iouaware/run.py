@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from iouaware.config import Config, Precision, build_config, build_inference_config
-from iouaware.errors import ConfigError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.inference.export_metadata import End
@@ -20,6 +19,7 @@ from iouaware.recipes.reading import read_settings
 from iouaware.running.candidates import (
     collect_run_candidates,
     find_run_part,
+    fingerprint_model,
     load_model,
     read_run_split,
 )
@@ -31,6 +31,7 @@ from iouaware.running.folder import (
     dropped_on_error,
     find_model,
     find_run,
+    is_of,
     main_numbers,
     numbered_folder,
     read_evaluation,
@@ -40,8 +41,6 @@ from iouaware.running.folder import (
 if TYPE_CHECKING:
     from iouaware.data.dataset import Dataset
     from iouaware.structures import Candidates, ModelInfo
-
-METRICS = ("AP", "AP50", "AP75", "AP90")
 
 
 class Run:
@@ -126,12 +125,9 @@ class Run:
         info = self.info
         alpha = resolve_alpha(info, alpha)
         dataset, candidates, where = self._look(data, split)
+        settings = build_inference_config(info.config, str(self.model_path))
         evaluation = evaluate_candidates(
-            dataset,
-            candidates,
-            alpha,
-            build_inference_config(info.config, str(self.model_path)),
-            info.score_thresholds,
+            dataset, candidates, alpha, settings, info.score_thresholds
         )
         evaluation |= where
         if where["run_part"] == "val":
@@ -153,7 +149,7 @@ class Run:
         Args:
             data: None takes the data of the run.
             split: ``train``, ``val`` or ``test``.
-            optimize: the number that chooses alpha: ``AP``, ``AP50``, ``AP75`` or ``AP90``.
+            optimize: what alpha is chosen by: ``AP``, ``AP50``, ``AP75``, ``AP80`` or ``AP90``.
             per_class: also choose an alpha for each class.
             save: keep the choice and the thresholds in the model file.
 
@@ -169,8 +165,6 @@ class Run:
 
         if save:
             refuse_exported(self.model_path, "keep a choice")
-        if optimize not in METRICS:
-            raise ValueError(f"optimize is {optimize!r}, expected one of {', '.join(METRICS)}")
         dataset, candidates, where = self._look(data, split)
         info = self.info
         settings = build_inference_config(info.config, str(self.model_path))
@@ -199,30 +193,27 @@ class Run:
     def report(self) -> Path:
         """Write ``report/index.html`` and ``MODEL_CARD.md``; return the page's path.
 
-        Numbers that are not there yet are computed first, on the part or data evaluated last.
+        Numbers that are not there yet, or are of another model in the folder, are computed first,
+        on the part or data evaluated last.
 
         Raises:
             ConfigError: the run does not know its data, or the pictures are no longer those that
                 were evaluated.
         """
-        from iouaware.reporting.report import write_model_card, write_report
+        from iouaware.reporting.report import write_report
 
+        model = fingerprint_model(self.model_path)
         if not (self.path / "evaluation.json").is_file():
             self.evaluate()
         evaluation = read_evaluation(self.path)
         data, split = evaluation["data"], evaluation["split"]
-        if not (self.path / "sweep.json").is_file():
+        if not is_of(evaluation, model):
+            evaluation = self.evaluate(data, split)
+        if not ((self.path / "sweep.json").is_file() and is_of(read_sweep(self.path), model)):
             self.sweep(data, "val" if data == self.config.data.path else split)
         sweep = read_sweep(self.path)
         dataset, candidates, _ = self._look(data, split)
-        if evaluation["images"] != len(dataset):
-            raise ConfigError(
-                f"{self.path / 'evaluation.json'}: it is of {evaluation['images']} pictures, but "
-                f"the {split} part has {len(dataset)} now; run iouaware evaluate again"
-            )
-        page = write_report(self.model_path, dataset, candidates, evaluation, sweep, self.info)
-        write_model_card(self.model_path, self.info, evaluation, sweep)
-        return page
+        return write_report(self.model_path, dataset, candidates, evaluation, sweep, self.info)
 
     def predict(
         self,
@@ -260,7 +251,9 @@ class Run:
 
         list_sources(sources)  # a missing source is told before the model is loaded
         predictor = load_model(self.model_path, self._device, self._precision)
-        folder = claim_folder(Path(out)) if out else numbered_folder(self.path, "predict")
+        folder = (
+            claim_folder(Path(out)) if out is not None else numbered_folder(self.path, "predict")
+        )
         with dropped_on_error(folder):
             return predict_folder(
                 predictor,
@@ -316,5 +309,9 @@ class Run:
         candidates = collect_run_candidates(
             self.model_path, dataset, kept, self._device, self._workers, self._precision
         )
-        where = {"data": place or self.config.data.path, "split": split}
+        where = {
+            "model": fingerprint_model(self.model_path),
+            "data": place or self.config.data.path,
+            "split": split,
+        }
         return dataset, candidates, {**where, "run_part": find_run_part(self.path, dataset, own)}

@@ -176,7 +176,7 @@ def choose_device(device: str | None = None) -> str:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         kind = torch.device(device).type
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).cpu()  # "meta" is a device without values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         seen = f"{torch.cuda.device_count()} CUDA devices seen"
         raise ConfigError(

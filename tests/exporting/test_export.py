@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import iouaware
 from iouaware import cli
 from iouaware.checkpoint import write_model
 from iouaware.data.layouts import read_split
-from iouaware.errors import CheckpointError, ConfigError, ParityError
+from iouaware.errors import CheckpointError, ConfigError, DatasetError, ParityError
 from iouaware.exporting.export import (
     ExportPlan,
     compare_with_torch,
@@ -133,6 +134,21 @@ def test_another_model_misses_parity(onnx_file: Path, tiny_coco: Path) -> None:
     ):
         refuse_past(report, Path("m.onnx"))
     refuse_past({"past": []}, Path("m.onnx"))
+
+
+def test_an_earlier_file_stays_where_the_comparison_fails(
+    model_file: Path, onnx_file: Path, tmp_path: Path
+) -> None:
+    class Broken(Pictures):
+        def images(self) -> list[Any]:
+            raise DatasetError("a.jpg: this picture cannot be read")
+
+    path = tmp_path / "model.onnx"
+    shutil.copy(onnx_file, path)
+    with pytest.raises(DatasetError, match="picture cannot be read"):
+        export_model(model_file, path, ExportPlan(), Broken(None, "broken"), lambda line: None)
+    assert path.read_bytes() == onnx_file.read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
 def test_pictures_are_spread_and_drawn_ones_stand_in(tiny_coco: Path) -> None:

@@ -139,6 +139,24 @@ def test_what_cannot_be_read_is_left_out_and_told(
     assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
 
 
+def test_what_cannot_be_drawn_is_answered_and_told(predictor: Predictor, tmp_path: Path) -> None:
+    for name, size in (("a.png", (40, 30)), ("b.bmp", (66_000, 2)), ("c.png", (30, 40))):
+        Image.new("RGB", size).save(tmp_path / name)  # JPEG, which a .bmp becomes, ends at 65,500
+    out = tmp_path / "out"
+    with pytest.raises(UnreadableError) as error:
+        predict_folder(predictor, [tmp_path / name for name in ("a.png", "b.bmp", "c.png")], out)
+    assert len(json.loads(error.value.written.read_text("utf-8"))["images"]) == 3
+    assert [told[:38] for told in error.value.failed] == ["b.bmp: answered, but cannot be drawn: "]
+    assert files_below(out) == {"predictions.json", "a.png", "c.png"}
+
+
+def test_drawn_pictures_are_never_written_over(predictor: Predictor, tmp_path: Path) -> None:
+    for name in ("x.bmp", "x.bmp.jpg"):
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+    predict_folder(predictor, [tmp_path / "x.bmp", tmp_path / "x.bmp.jpg"], tmp_path / "out")
+    assert files_below(tmp_path / "out") == {"predictions.json", "x.bmp.jpg", "x.bmp.jpg.jpg"}
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("a.JPG", "a.JPG"), ("b/a.tif", "b/a.tif.jpg"), ("clip.mp4-000003", "clip.mp4-000003.jpg")],

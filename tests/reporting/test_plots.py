@@ -76,6 +76,13 @@ def test_one_epoch_is_drawn_as_a_dot() -> None:
     assert "dot a" in drawn
 
 
+def test_a_curve_that_stays_zero_has_an_axis_to_one() -> None:
+    drawn = plots.plot_over_epochs([([(1.0, 0.0), (2.0, 0.0)], "a")], "AP", "AP", 100)
+    assert drawn is not None
+    assert ">1</text>" in drawn
+    assert "e-" not in drawn
+
+
 def test_histogram_counts_every_hit(scene: Scene, run: Path) -> None:
     facts = scene.facts(run)
     drawn = plots.plot_iou_histogram(facts.shown)

@@ -11,6 +11,8 @@ import yaml
 from iouaware.errors import CheckpointError, ConfigError
 from iouaware.running.folder import (
     RunLog,
+    claim_folder,
+    dropped_on_error,
     find_model,
     find_resumable,
     find_run,
@@ -116,6 +118,28 @@ def test_only_an_untrained_folder_is_cleared_away() -> None:
     remove_untrained(untrained)
     assert trained.exists()
     assert not untrained.exists()
+
+
+@pytest.mark.parametrize("error", [ConfigError("wrong"), OSError("full"), KeyboardInterrupt()])
+def test_an_error_leaves_nothing_also_behind_a_link(
+    tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "place").mkdir()
+    (tmp_path / "link").symlink_to("place")
+    monkeypatch.chdir(tmp_path / "place")
+
+    def write_half(folder: Path) -> None:
+        with dropped_on_error(claim_folder(folder)):
+            (folder / "sub").mkdir()
+            (folder / "sub" / "a").touch()
+            (folder / "b").symlink_to("sub")
+            raise error
+
+    for folder in (Path("../new"), Path("../link"), Path()):
+        with pytest.raises(type(error)) as told:
+            write_half(folder)
+        assert told.value is error
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["link", "place"]
 
 
 def test_yaml_is_written_whole_under_its_comment(tmp_path: Path) -> None:

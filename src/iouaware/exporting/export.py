@@ -72,7 +72,8 @@ def export_model(
 
     Args:
         model_path: the weights.
-        out: the file; replaced if there. ``<file>.parity.json`` is written beside it.
+        out: the file; replaced if there, once the new one has been compared.
+            ``<file>.parity.json`` is written beside it.
         plan: what it is to be.
         pictures: to compare on.
         say: takes each line meant for the user.
@@ -90,14 +91,19 @@ def export_model(
     out.parent.mkdir(parents=True, exist_ok=True)
     say(f"exporting {model_path}: {plan.form}, {info.precision}, ends at {info.end}")
     write = _write_onnx_form if plan.form == "onnx" else _write_openvino_form
-    keep_metadata = write(detector, info, plan, out)
-    keep_metadata(write_metadata(info))
     settings = InferenceConfig.model_validate(model.config.get("inference", {}))
     backend = TorchBackend(detector, settings, "cpu", model.has_iou)
-    report = compare_with_torch(backend, open_exported(out), pictures)
-    report |= {"file": out.name, "bytes": _size_of(out), "versions": _versions()}
-    write_json(parity_file(out), report)
-    keep_metadata(write_metadata(replace(info, parity=report)))
+    # an earlier file stays until the new one is proven
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as folder:
+        made = Path(folder) / out.name
+        keep_metadata = write(detector, info, plan, made)
+        keep_metadata(write_metadata(info))
+        report = compare_with_torch(backend, open_exported(made), pictures)
+        report |= {"file": out.name, "bytes": _size_of(made), "versions": _versions()}
+        write_json(parity_file(made), report)
+        keep_metadata(write_metadata(replace(info, parity=report)))
+        for file in Path(folder).iterdir():
+            file.replace(out.parent / file.name)
     return report
 
 

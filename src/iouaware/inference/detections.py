@@ -148,7 +148,7 @@ class Detections:
         if self.rescorer is None:
             raise ValueError(
                 "these detections have no candidates to choose from: rescore the whole result "
-                "first and filter then; postprocess='paper' and streams keep none"
+                "first and filter then; postprocess='paper' keeps none"
             )
         return self.rescorer.select(alpha, score_threshold, min_iou)
 

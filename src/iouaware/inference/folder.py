@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from iouaware.errors import DatasetError, UnreadableError
+from iouaware.errors import DatasetError, UnreadableError, one_line
+from iouaware.inference.detections import Detections
 from iouaware.inference.formats import Form, PredictionWriter, to_header
 from iouaware.inference.predictor import Predictor
 from iouaware.inference.selection import check_thresholds, resolve_alpha
@@ -46,7 +48,8 @@ def predict_folder(
         The path of ``predictions.json``.
 
     Raises:
-        UnreadableError: files that cannot be read are left out; all others are answered.
+        UnreadableError: files that cannot be read are left out, those that cannot be drawn are
+            answered in ``predictions.json`` alone; all others are answered and drawn.
         DatasetError: a source is missing or is no picture, or none can be read.
         ConfigError: ``min_iou`` is asked of a model without a trained IoU branch.
         ValueError: a value lies outside its range.
@@ -77,22 +80,36 @@ def predict_folder(
         for done, found in enumerate(answers, start=1):
             source = names.pop(0)
             writer.add(found, source.name)
-            if draw:
-                path = out / drawn_name(source.name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                found.save(path)
+            if draw and (error := _draw(found, out, source.name)):
+                failed.append(error)
             if progress is not None:
                 progress(done, total)
         if failed and not done:
             raise failed[0]
     if failed:
         raise UnreadableError(
-            f"{len(failed):,} of {len(listed):,} files cannot be read, the others are in "
+            f"{len(failed):,} of {len(listed):,} files cannot be read or drawn, the others are in "
             f"{writer.path}; the first: {failed[0]}",
             writer.path,
             [str(error) for error in failed],
         )
     return writer.path
+
+
+def _draw(found: Detections, out: Path, name: str) -> DatasetError | None:
+    """Write a picture with its boxes; return what is wrong where it cannot be written."""
+    path = out / drawn_name(name)
+    try:
+        while path.exists():  # x.bmp and x.bmp.jpg want one name
+            path = path.with_name(f"{path.name}.jpg")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found.save(path)
+    except (OSError, ValueError) as error:  # a side past 65,500 px, a name that is too long
+        with suppress(OSError):
+            path.unlink()
+        reason = (error.strerror if isinstance(error, OSError) else None) or one_line(error, 120)
+        return DatasetError(f"{name}: answered, but cannot be drawn: {reason}")
+    return None
 
 
 def drawn_name(name: str) -> str:

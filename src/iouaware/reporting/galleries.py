@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,6 @@ from iouaware.structures import FloatArray, ImageArray, IntArray
 STRIP_LENGTH = 24
 GALLERY_LENGTH = 12
 SURE = 0.5  # p from which a box counts as sure
-
-Picture = Callable[[int], ImageArray]
 
 
 @dataclass(frozen=True, slots=True)

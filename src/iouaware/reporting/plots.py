@@ -170,7 +170,7 @@ def plot_over_epochs(
         return None
     xs = [x for pairs, _ in drawn for x, _ in pairs]
     ys = [y for pairs, _ in drawn for _, y in pairs]
-    y_ticks = nice_ticks(min(0.0, *ys), max(ys))
+    y_ticks = nice_ticks(min(0.0, *ys), max(ys) or 1.0)
     x_ticks = [tick for tick in nice_ticks(min(xs), max(xs)) if min(xs) <= tick <= max(xs)]
     axes = Axes((min(xs), max(max(xs), min(xs) + 1)), (y_ticks[0], y_ticks[-1]), **SMALL)
     return axes.draw(

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 import iouaware
 from iouaware.data.dataset import Dataset
+from iouaware.errors import ConfigError
 from iouaware.evaluation.localisation import correlate
 from iouaware.reporting import numerals, plots
 from iouaware.reporting.advice import advise
@@ -41,8 +42,6 @@ from iouaware.reporting.tables import (
 from iouaware.reporting.words import answer_good_enough, answer_weakest_class
 from iouaware.structures import Candidates, ModelInfo
 
-__all__ = ["render_report", "write_model_card", "write_report"]
-
 
 def write_report(
     model: Path,
@@ -52,7 +51,7 @@ def write_report(
     sweep: dict[str, Any],
     info: ModelInfo,
 ) -> Path:
-    """Write ``report/index.html`` beside a model; an older page is replaced.
+    """Write ``report/index.html`` and ``MODEL_CARD.md`` beside a model; older ones are replaced.
 
     Args:
         model: the model's file; metrics.csv, environment.json, config.yaml and split.json of its
@@ -67,10 +66,16 @@ def write_report(
         The page.
 
     Raises:
+        ConfigError: the evaluation is of another number of pictures.
         ValueError: as many pictures as candidates were expected.
         DatasetError: a picture that the page shows is missing or broken.
         CheckpointError: a file of the run folder cannot be read.
     """
+    if evaluation.get("images", len(dataset)) != len(dataset):
+        raise ConfigError(
+            f"{model.parent / 'evaluation.json'}: it is of {evaluation['images']} pictures, but "
+            f"the {evaluation['split']} part has {len(dataset)} now; run iouaware evaluate again"
+        )
     facts = gather_facts(dataset, candidates, evaluation, sweep, info, read_run_files(model))
     page = render_report(facts, candidates)
     folder = model.parent / "report"
@@ -78,6 +83,7 @@ def write_report(
     beside = folder / f".index.html.{os.getpid()}"
     beside.write_text(page, "utf-8", errors="backslashreplace")  # names that are no Unicode
     beside.replace(folder / "index.html")
+    write_model_card(model, info, evaluation, sweep)
     return folder / "index.html"
 
 

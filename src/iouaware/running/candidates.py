@@ -48,7 +48,7 @@ def read_run_split(
         ConfigError: the run does not know its data.
         DatasetError: no such split, or boxes of a class the model does not know.
     """
-    path = data or config.data.path
+    path = config.data.path if data is None else data
     if path is None:
         raise ConfigError(
             f"{run}: the run does not name its data; name it: iouaware evaluate {run} --data DATA; "
@@ -162,18 +162,27 @@ def load_model(model_path: Path, device: str | None, precision: Precision) -> Pr
     return load(model_path, choose_device(device), precision)
 
 
+def fingerprint_model(model_path: Path) -> str:
+    """Return a hash of a model, whatever its file is called; alpha and thresholds do not count."""
+    from iouaware.checkpoint import read_model_info
+
+    with model_path.open("rb") as file:
+        if is_exported(model_path):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        info = replace(read_model_info(model_path), alpha=1.0, score_thresholds={})
+        digest = hashlib.sha256(json.dumps(asdict(info), sort_keys=True).encode())
+        # 8 bytes with the header's length, header, weights
+        file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
 def _fingerprint(model_path: Path, dataset: Dataset) -> str:
     """Return a hash of what candidates depend on: rule, weights, settings, pictures in order.
 
     Pictures count by name, shape, and size and time of their file; alpha and the thresholds do not.
     """
-    from iouaware.checkpoint import read_model_info
-
-    info = replace(read_model_info(model_path), alpha=1.0, score_thresholds={})
-    digest = hashlib.sha256(json.dumps([RULE, asdict(info)], sort_keys=True).encode())
-    with model_path.open("rb") as file:  # 8 bytes with the header's length, header, weights
-        file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
-        digest.update(hashlib.file_digest(file, "sha256").digest())
+    digest = hashlib.sha256(f"{RULE} {fingerprint_model(model_path)}".encode())
     for index in range(len(dataset)):
         record = dataset.record(index)
         shape = f"{record.width}x{record.height}"

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import yaml
 from iouaware.errors import (
     CheckpointError,
     ConfigError,
-    IoUAwareError,
     UnreadableError,
     shown,
 )
@@ -29,6 +28,7 @@ RUNS = Path("runs")
 TRAINED = (MODEL_FILE, "checkpoints")
 # what others read from the two files of results
 EVALUATION_FORM: dict[str, type] = {
+    "data": str,
     "split": str,
     "images": int,
     "AP_per_iou": dict,
@@ -105,9 +105,24 @@ def dropped_on_error(folder: Path) -> Iterator[None]:
         yield
     except UnreadableError:
         raise
-    except (IoUAwareError, ValueError):
-        shutil.rmtree(folder)
+    except BaseException:  # a full disk or Ctrl-C too
+        _clear_away(folder)
         raise
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove a folder and what is in it; what cannot be removed stays, and hides no other error.
+
+    The folder itself may be a link, or the one we are in.
+    """
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def temporary_folder() -> Path:
@@ -187,7 +202,7 @@ def find_resumable(run: str | Path) -> Path:
 def remove_untrained(run: Path) -> None:
     """Clear away a run folder of ours that training never wrote into."""
     if not any((run / name).exists() for name in TRAINED):
-        shutil.rmtree(run)
+        _clear_away(run)
 
 
 def write_yaml(path: Path, value: dict[str, Any], comment: str) -> None:
@@ -234,15 +249,25 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     return read_json(folder / "sweep.json", SWEEP_FORM)
 
 
+def is_of(results: Mapping[str, Any], model: str) -> bool:
+    """Tell whether evaluation or sweep are of a model; an earlier version did not say of which.
+
+    Args:
+        results: as in the file.
+        model: what ``fingerprint_model`` returns.
+    """
+    return bool(results.get("model", model) == model)
+
+
 def main_numbers(folder: Path) -> dict[str, Any]:
     """Return the main numbers of a run folder, as far as they are there."""
     numbers: dict[str, Any] = {"run": str(folder)}
     if (folder / "evaluation.json").is_file():
         evaluation = read_evaluation(folder)
         names = ("data", "split", "images", "alpha", "AP", "AP50", "AP75", "AP_per_class")
-        numbers |= {name: evaluation[name] for name in names}
+        numbers |= {name: evaluation.get(name) for name in names}
         numbers["AP90"] = evaluation["AP_per_iou"].get("0.90")
-        numbers["AP_alpha1"] = evaluation["baseline"]["AP"]
+        numbers["AP_alpha1"] = evaluation["baseline"].get("AP")
     if (folder / "sweep.json").is_file():
         numbers["held_out"] = read_sweep(folder)["held_out"]
     return numbers

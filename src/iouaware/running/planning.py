@@ -94,7 +94,12 @@ def plan_training(
         recipe = str(config or ("modern" if chosen_device.startswith("cuda") else "small"))
         values = read_recipe(recipe)
     built = build_config(values, {**_settings_of_start(start), **overrides}, where=_where(recipe))
-    path = data or built.data.path
+    elsewhere = overrides.get("data.path")
+    if data is not None and elsewhere is not None:
+        raise ConfigError(
+            f"found two data sets, {data} and --data {elsewhere}; expected one of them"
+        )
+    path = built.data.path if data is None else data
     if path is None:
         raise ConfigError(
             "no data set given: expected a folder of pictures with labels, "
