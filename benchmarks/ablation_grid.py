@@ -166,11 +166,29 @@ def read_grid(path: Path) -> Grid:
                 "it is judged with weights that are trained already"
             )
     try:
-        for job in grid.jobs():
-            grid.config(job)
+        check_jobs(grid)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return grid
+
+
+def check_jobs(grid: Grid) -> None:
+    """See that every run can be made, in the order of the grid.
+
+    Raises:
+        ConfigError: settings that do not fit, or a run without weights to be judged with.
+    """
+    trained = set()
+    for job in grid.jobs():
+        grid.config(job)
+        needed = grid.trained(job)
+        if needed == job:
+            trained.add(job)
+        elif needed not in trained:
+            raise ConfigError(
+                f"{job}: judged with the weights of {needed.setting}, which is not trained before "
+                "it; list that one first, a setting with weights of its own"
+            )
 
 
 def check_names(where: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -214,3 +214,22 @@ def test_header_that_does_not_fit_is_one_line(file: Path, changes: dict, message
     with pytest.raises(CheckpointError, match=message) as caught:
         read_model(file)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_can_be_read_by_whom_its_folder_can(
+    file: Path, detector: Detector, info: ModelInfo
+) -> None:
+    (file.parent / "any").touch()
+    assert file.stat().st_mode == (file.parent / "any").stat().st_mode
+    file.chmod(0o640)  # as its owner wants it
+    write_model_info(file, replace(info, alpha=0.7))
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_model_without_permission_is_told_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, who may read all
+    with pytest.raises(CheckpointError, match=r"cannot be read \(Permission denied\)"):
+        read_model_info(file)

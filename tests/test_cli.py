@@ -86,6 +86,10 @@ def test_the_version_is_told(capsys: Captured) -> None:
         (["train", "d", "--config", "nope"], "--config nope: no such recipe or file"),
         (["train", "d", "--train.lr", "-1"], "--train.lr -1: expected"),
         (["train", "d", "--model.shared_iou_convs", "7"], "shared_iou_convs is 7"),
+        (
+            ["train", "d", "--model.box_stds", "[0,1,1,1]"],
+            "--model.box_stds 0: expected a value greater than 0",
+        ),
         (["train", "d", "--image-size", "100"], "image_size is 100, expected a multiple of 32"),
         (["train", "d", "--resume", "r"], "found DATA too"),
         (["adopt", "x.pth", "--resume", "r"], "--resume: unknown option"),

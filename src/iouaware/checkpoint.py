@@ -171,7 +171,10 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     """Write beside the final name, then move there in one step."""
     partial = path.with_name(f".{path.name}.partial")
     try:
+        partial.touch()  # safetensors makes files that their owner alone can read
+        mode = (path if path.exists() else partial).stat().st_mode
         write(partial)
+        partial.chmod(mode)
         replace_durably(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)

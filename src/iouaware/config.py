@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +17,7 @@ from iouaware.errors import ConfigError, shown
 from iouaware.recipes.reading import read_recipe
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+_Positive = Annotated[float, Field(gt=0)]
 
 
 class _Settings(BaseModel):
@@ -59,7 +60,7 @@ class ModelConfig(_Settings):
         False,
         description="beside the IoU branch, look again at the pixels of the best boxes",
     )
-    box_stds: tuple[float, float, float, float] = Field(
+    box_stds: tuple[_Positive, _Positive, _Positive, _Positive] = Field(
         (1.0, 1.0, 1.0, 1.0), description="each delta is divided by its own"
     )
     geometry: Literal["plain", "torchvision"] = Field(

@@ -58,7 +58,7 @@ def test_the_work_can_be_narrowed(tmp_path: Path) -> None:
 
 
 def test_a_setting_brings_the_one_whose_weights_it_takes(tmp_path: Path) -> None:
-    stages = [{"settings": ["authors-order", "iou-aware"], "data": ["cells"], "seeds": [0]}]
+    stages = [{"settings": ["iou-aware", "authors-order"], "data": ["cells"], "seeds": [0]}]
     grid = read_grid(write(tmp_path, stages=stages))
     jobs = grid.jobs(only=["authors-order"])
     assert sorted(job.setting for job in jobs) == ["authors-order", "iou-aware"]
@@ -121,6 +121,26 @@ def test_what_is_derived_has_the_weights_and_settings_of_another(tmp_path: Path)
             r"setting x has authors_order_of and set",
         ),
         ({"recipe": "smal"}, r"smal: no such recipe"),
+        (
+            {"stages": [{"settings": ["authors-order"], "data": ["cells"], "seeds": [0]}]},
+            r"cells, authors-order, seed 0: judged with the weights of iou-aware, which is not tr",
+        ),
+        (
+            {
+                "settings": {
+                    **VALUES["settings"],
+                    "x": {"about": "a chain", "without_look_of": "authors-order"},
+                },
+                "stages": [
+                    {
+                        "settings": ["iou-aware", "authors-order", "x"],
+                        "data": ["cells"],
+                        "seeds": [0],
+                    }
+                ],
+            },
+            r"x, seed 0: judged with the weights of authors-order, which is not trained before",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_one_line(

@@ -121,7 +121,8 @@ def test_settings_of_a_run(run: Path):
     settings = model_settings_of(str(run))
     assert settings["backbone"] == "test_efficientnet"
     assert settings["fpn_channels"] == 8
-    assert "weights" not in settings  # where they once came from does not matter any more
+    for name in ("weights", "batch_norm"):  # how it was trained does not matter any more
+        assert name not in settings
     assert ModelConfig(**settings).tower_convs == 2  # as it stands: no setting contradicts another
 
 
@@ -215,6 +216,28 @@ def old_name(key: str) -> str:
     if ".conv." in key and key.startswith("head."):
         return ".".join([*parts[:3], str(2 * int(parts[3])), parts[-1]])
     return key
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        # a ResNet-101 has 23 blocks in its third stage, a ResNet-50 six
+        ({"backbone.body.layer3.6.conv1.weight": 1}, r"layer3\.6\.conv1\.weight has no place in"),
+        ({"head.regression_head.bbox_reg.bias": 12}, r"3 anchors at a location, expected torchv"),
+        ({"head.regression_head.bbox_reg.bias": None}, r"0 anchors at a location, expected torch"),
+        ({"head.classification_head.cls_logits.bias": None}, r"class_layer\.weight has 819 rows"),
+    ],
+)
+def test_another_network_of_torchvision_s_names_is_refused(
+    tmp_path: Path, torchvision_v1: Any, changed: dict[str, int | None], message: str
+) -> None:
+    state = {**torchvision_v1.state_dict(), **changed}
+    state = {key: value for key, value in state.items() if value is not None}
+    state |= {key: torch.zeros(size) for key, size in changed.items() if size}
+    torch.save(state, tmp_path / "other.pth")
+    detector = Detector(ModelConfig(**model_config_for_torchvision(V1) | {"norm_eps": None}), 3)
+    with pytest.raises(CheckpointError, match=message):
+        start_from(detector, str(tmp_path / "other.pth"), NAMES)
 
 
 def test_from_scratch_weights_keep_torch_s_epsilon(tmp_path: Path, torchvision_v1: Any):

@@ -175,3 +175,12 @@ def test_download_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(weights, "hf_hub_download", fetch)
     load(Backbone(TINY), "timm")
     assert asked == ["closed", "timm/test_efficientnet.r160_in1k/model.safetensors"]
+
+
+def test_weights_of_a_deeper_network_are_refused(tmp_path: Path):
+    """A ResNet-34 has every weight of a ResNet-18, and more blocks a stage."""
+    save_file(timm.create_model("resnet34").state_dict(), tmp_path / "deeper.safetensors")
+    with pytest.raises(CheckpointError, match=r"layer1\.2\.\S+ has no place in resnet18"):
+        load(Backbone("resnet18"), str(tmp_path / "deeper.safetensors"))
+    save_file(timm.create_model("resnet18").state_dict(), tmp_path / "own.safetensors")
+    assert load(Backbone("resnet18"), str(tmp_path / "own.safetensors")).startswith("weights from")

@@ -119,6 +119,7 @@ def test_starting_from_torchvision_takes_its_network(
     state = {
         "head.classification_head.cls_logits.weight": torch.zeros(1),
         "head.classification_head.cls_logits.bias": torch.zeros(9 * 91),
+        "head.regression_head.bbox_reg.bias": torch.zeros(9 * 4),
     }
     if generation.endswith("v2"):
         state["head.classification_head.conv.0.1.weight"] = torch.zeros(1)
@@ -185,3 +186,14 @@ def test_a_file_of_another_form_is_one_line(tmp_path: Path, text: str, message: 
 def test_sections_are_those_of_the_config() -> None:
     sections = {key.partition(".")[0] for key in known_keys() if "." in key}
     assert sections == SECTIONS
+
+
+def test_frozen_boxes_keep_the_last_weights(tiny_coco: Path, tiny_config: Path) -> None:
+    # AP at alpha 1, which tells the best and ends patience, never changes under them
+    frozen = {"train.freeze": "all-but-iou"}
+    plan, _ = make_plan(tiny_coco, tiny_config, settings=frozen)
+    assert plan.config.train.keep == "last"
+    assert make_plan(tiny_coco, tiny_config)[0].config.train.keep == "best"
+    for more in ({"train.keep": "best"}, {"train.patience": 3}):
+        with pytest.raises(ConfigError, match=r"train\.keep best and train\.patience go by it"):
+            make_plan(tiny_coco, tiny_config, settings={**frozen, **more})

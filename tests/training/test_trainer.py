@@ -17,8 +17,10 @@ from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import Splits
 from iouaware.errors import DivergedError, TrainingError
 from iouaware.model.detector import Detector
+from iouaware.training import keeping
 from iouaware.training import trainer as trainer_module
 from iouaware.training.logs import COLUMNS
+from iouaware.training.ranks import Ranks
 from iouaware.training.step_budget import TIMED_STEPS, StepBudget
 from iouaware.training.trainer import Trainer
 
@@ -162,9 +164,12 @@ def test_p21_a_checkpoint_holds_raw_and_averaged_weights_apart(
     assert detector.state_dict().keys() == trainer.detector.state_dict().keys()
 
 
-def test_two_half_batches_accumulate_to_a_whole_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    # the same picture four times, so that halves and whole have the same normaliser
-    same = tiny_dataset.subset([0, 0, 0, 0])
+@pytest.mark.parametrize("pictures", [4, 6])  # of six, the last two are a step by themselves
+def test_two_half_batches_accumulate_to_a_whole_one(
+    tiny_dataset: Dataset, tmp_path: Path, pictures: int
+) -> None:
+    # the same picture several times, so that halves and whole have the same normaliser
+    same = tiny_dataset.subset([0] * pictures)
     results = []
     for name, batch, accumulate in (("whole", 4, 1), ("halves", 2, 2)):
         config = tiny_config(
@@ -179,7 +184,7 @@ def test_two_half_batches_accumulate_to_a_whole_one(tiny_dataset: Dataset, tmp_p
         )
         trainer = build_trainer(same, tmp_path / name, config)
         trainer.fit()
-        assert trainer.progress.step == 2
+        assert trainer.progress.step == 2 * (pictures // 3)
         results.append(trainer.detector.state_dict())
     for key, value in results[0].items():
         torch.testing.assert_close(results[1][key], value, rtol=1e-4, atol=1e-6, msg=key)
@@ -235,6 +240,34 @@ def test_statistics_change_only_where_they_are_learnt(
     assert any(key.endswith("running_mean") for key in learnt) == (batch_norm == "learnt")
 
 
+def test_all_processes_judge_the_statistics_of_the_first(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SecondOfTwo(Ranks):
+        def broadcast(self, value: Tensor) -> Tensor:
+            return value.fill_(7)  # what the first has
+
+    trainer = build_trainer(tiny_dataset, tmp_path / "run", tiny_config())
+    trainer.keeper.ranks = SecondOfTwo(rank=1)
+    judged: list[dict[str, Tensor]] = []
+    monkeypatch.setattr(keeping, "validate", lambda *_: judged.append(weights_of(trainer)))
+    trainer.keeper.judge(trainer.progress)
+    means = [value for key, value in judged[0].items() if key.endswith("running_mean")]
+    assert means
+    assert all((value == 7).all() for value in means)
+
+
+def test_the_rate_in_the_log_is_the_head_s(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    config = tiny_config(
+        **{"train.backbone_lr_factor": 0.25, "train.schedule": "step", "train.lr": 0.016}
+    )
+    build_trainer(tiny_dataset, tmp_path / "run", config).fit()
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    # 0.016 is for 16 pictures a step, here are 3; of 9 steps the last is past 8/12
+    assert rates == pytest.approx([0.003, 0.003, 0.0003])
+
+
 def test_patience_ends_a_run_that_no_longer_improves(tiny_dataset: Dataset, tmp_path: Path) -> None:
     # a learning rate near 0: every validation gives the same AP
     config = tiny_config(
@@ -275,6 +308,32 @@ def test_minutes_become_a_number_of_steps_once(tiny_dataset: Dataset, tmp_path: 
     trainer.fit()
     assert trainer.progress.total_steps == trainer.progress.step == TIMED_STEPS + 2
     assert sum("--minutes" in line for line in lines) == 1
+
+
+def test_a_run_whose_minutes_are_over_at_once_is_judged_when_it_goes_on(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(**{"train.epochs": 50, "train.minutes": 1, "train.evaluate_every": 50})
+    stopped = build_trainer(tiny_dataset, tmp_path / "run", config)
+    monkeypatch.setattr(StepBudget, "affordable_steps", lambda *_: 2)
+    steps = iter([False, True])
+    fix = stopped._fix_total_steps
+
+    def fix_at_the_last_step(now: float) -> None:
+        if next(steps):
+            fix(now)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    stopped.progress.total_steps = 2  # the schedule is as short as the minutes are
+    monkeypatch.setattr(stopped, "_fix_total_steps", fix_at_the_last_step)
+    monkeypatch.setattr(keeping, "validate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit()
+    monkeypatch.undo()
+    build_trainer(tiny_dataset, tmp_path / "run", config).fit(resume=True)
+    assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
 def test_the_steps_of_minutes_are_kept_as_soon_as_they_are_known(

@@ -1,8 +1,8 @@
-"""True IoUs of boxes, three of them, and how well a score agrees with them.
+"""True IoUs of boxes, and how well a score agrees with them.
 
-``target_iou`` is what the IoU branch learns: with the object the anchor was assigned to.
 ``eval_iou`` is with the best object of the same class, what AP goes by. ``oracle_iou`` is with the
-best object of any class. Crowds and difficult boxes are no objects here.
+best object of any class. Crowds and difficult boxes are no objects here. What the IoU branch
+learns, the IoU with the object that an anchor was assigned to, is ``training/losses.py``'s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iouaware.boxes import paired_iou, pairwise_iou
+from iouaware.boxes import pairwise_iou
 from iouaware.data.dataset import Dataset
 from iouaware.inference.postprocess import candidate_scores
 from iouaware.structures import Candidates, FloatArray, IntArray, Target
@@ -22,17 +22,6 @@ LEARNT_CORRELATION = 0.1  # by rank; below it the predicted IoU says nothing of 
 NAMES = {"class_score": "class score", "predicted_iou": "predicted IoU", "score": "score"}
 NEVER_VARIES = "the {} never varies"
 MATCH_IOU = 0.5  # from here on a candidate matches an object of its class
-
-
-def target_iou(boxes: FloatArray, assigned: FloatArray) -> FloatArray:
-    """Return the IoU of each box with the object its anchor was assigned to.
-
-    Args:
-        boxes: [M, 4], decoded from positive anchors.
-        assigned: [M, 4], in the same frame.
-    """
-    iou: FloatArray = paired_iou(boxes, assigned)
-    return iou
 
 
 def eval_iou(boxes: FloatArray, labels: IntArray, target: Target) -> FloatArray:

@@ -31,10 +31,12 @@ from iouaware.model.weight_files import (
 
 TORCHVISION = "torchvision:"
 _CLASS_LAYER = ("head.class_layer.",)
+_CLASS_WEIGHTS = ("head.class_layer.weight", "head.class_layer.bias")
 _IOU_BRANCH = ("head.iou_layer.", "head.iou_tower.")
 _SECOND_LOOK = ("second_look.",)
+_COUNTER = "num_batches_tracked"
 # what says how a network was trained rather than what it is
-_OF_TRAINING = {"weights", "frozen_stages", "prior_probability"}
+_OF_TRAINING = {"weights", "frozen_stages", "batch_norm", "prior_probability"}
 # settings that may differ between the weights and the run that starts from them
 _FREE_SETTINGS = _OF_TRAINING | {"iou_head", "shared_iou_convs", "second_look"}
 
@@ -92,6 +94,7 @@ def start_from(
                 f"--model.{key} {value}"
             )
     own = detector.state_dict()
+    _refuse_strangers(found, own, source, detector.config.backbone)
     shared = found.settings.get("shared_iou_convs")
     has_iou = shared in (None, detector.config.shared_iou_convs) and _has(found, own, _IOU_BRANCH)
     has_look = found.class_names == class_names and _has(found, own, _SECOND_LOOK)
@@ -107,7 +110,7 @@ def start_from(
             continue
         if key in found.state:
             state[key] = found.state[key]
-        elif not key.endswith("num_batches_tracked"):  # FrozenBatchNorm2d has no such counter
+        elif not key.endswith(_COUNTER):  # FrozenBatchNorm2d has no such counter
             raise CheckpointError(f"{source}: {key} is missing; expected a whole detector")
     matched = _take_classes(state, found, class_names)
     lacking = [name for name in class_names if name not in matched]
@@ -127,6 +130,28 @@ def start_from(
     described += ", IoU branch new" if detector.config.iou_head and not has_iou else ""
     described += ", second look new" if detector.second_look is not None and not has_look else ""
     return f"weights from {source}, {described}"
+
+
+def _refuse_strangers(found: _Source, own: StateDict, source: str, backbone: str) -> None:
+    """Refuse weights that a network like this has no place for: they are of a deeper one.
+
+    Raises:
+        CheckpointError: there are such weights, or the class layer does not fit the class names.
+    """
+    replaced = (*_CLASS_LAYER, *_IOU_BRANCH, *_SECOND_LOOK)
+    for key in found.state:
+        if key not in own and not key.startswith(replaced) and not key.endswith(_COUNTER):
+            raise CheckpointError(
+                f"{source}: {key} has no place in a detector with {backbone}; expected the weights "
+                "of one"
+            )
+    for key in _CLASS_WEIGHTS:
+        rows = found.state[key].shape[0] if key in found.state else 0
+        if rows != ANCHORS_PER_LOCATION * len(found.class_names):
+            raise CheckpointError(
+                f"{source}: {key} has {rows} rows, expected {ANCHORS_PER_LOCATION} anchors x "
+                f"{len(found.class_names)} classes"
+            )
 
 
 def _has(found: _Source, own: StateDict, part: tuple[str, ...]) -> bool:
@@ -177,7 +202,13 @@ def _as_torchvision(source: str, state: StateDict) -> _Source:
             f"{source}: neither a model of this package nor a state dict of torchvision's "
             "RetinaNet; weights of a backbone alone go to --model.weights FILE"
         )
-    rows = len(state["head.classification_head.cls_logits.bias"]) // ANCHORS_PER_LOCATION
+    anchors = len(state.get("head.regression_head.bbox_reg.bias", ())) // 4
+    if anchors != ANCHORS_PER_LOCATION:
+        raise CheckpointError(
+            f"{source}: {anchors} anchors at a location, expected torchvision's own "
+            f"{ANCHORS_PER_LOCATION}, of three sizes and three shapes"
+        )
+    rows = len(state.get("head.classification_head.cls_logits.bias", ())) // ANCHORS_PER_LOCATION
     settings = model_config_for_torchvision(name)
     if name == V1 and any(key.endswith("num_batches_tracked") for key in state):
         settings["norm_eps"] = None  # trained from scratch, with torch's BatchNorm and its epsilon
@@ -207,7 +238,7 @@ def _take_classes(state: StateDict, found: _Source, class_names: tuple[str, ...]
     ]
     here = [label for label, _ in pairs]
     there = [row for _, row in pairs]
-    for key in (_CLASS_LAYER[0] + "weight", _CLASS_LAYER[0] + "bias"):
+    for key in _CLASS_WEIGHTS:
         theirs = _per_class(found.state[key], len(found.class_names))
         mine = _per_class(state[key], len(class_names)).clone()
         if mine.shape[2:] != theirs.shape[2:]:

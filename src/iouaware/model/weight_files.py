@@ -142,6 +142,10 @@ def read_model_info(path: Path) -> ModelInfo:
 
 def _read_metadata(file: Path) -> dict[str, str]:
     try:
+        file.open("rb").close()  # safetensors calls a file without permission a missing one
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read ({error.strerror})") from error
+    try:
         with safe_open(file, framework="pt") as opened:
             return dict(opened.metadata() or {})
     except (OSError, SafetensorError) as error:

@@ -7,9 +7,12 @@ file to get, and how to pass it. Weights of a whole detector: ``start.py``.
 from __future__ import annotations
 
 import urllib.request
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
+import timm
+import torch
 from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 from iouaware.config import ModelConfig
@@ -98,7 +101,29 @@ def _fill(backbone: Backbone, state: StateDict, where: str) -> None:
                 f"{tuple(mine.shape)}; these weights are not of {backbone.name}"
             )
         found[key] = value
+    _refuse_deeper(backbone, flat.keys() - {_flattened(key) for key in expected}, where)
     backbone.network.load_state_dict(found)
+
+
+def _refuse_deeper(backbone: Backbone, left_over: Set[str], where: str) -> None:
+    """Refuse weights that even the whole classifier has no place for in the parts we use.
+
+    Raises:
+        CheckpointError: there are such weights.
+    """
+    parts = {_flattened(key).partition(".")[0] for key in backbone.network.state_dict()}
+    inside = [key for key in sorted(left_over) if key.partition(".")[0] in parts]
+    if not inside:  # a classifier's head alone, and what else lies behind the last stage
+        return
+    with torch.device("meta"):
+        whole = timm.create_model(backbone.name)
+    known = {_flattened(key) for key in whole.state_dict()}
+    for key in inside:
+        if key not in known and not key.endswith("num.batches.tracked"):
+            raise CheckpointError(
+                f"{where}: {key} has no place in {backbone.name}; these weights are of another "
+                "network"
+            )
 
 
 def _flattened(key: str) -> str:

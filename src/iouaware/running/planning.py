@@ -113,6 +113,8 @@ def plan_training(
                 "IoU; add --model.second_look false"
             )
         say("the IoU branch learns centre-ness: what is called predicted IoU will be no IoU")
+    if built.train.freeze == "all-but-iou" and not isinstance(config, Mapping):
+        built = _keep_the_last(built, overrides)
     splits = read_data(Path(path).absolute(), built, strict)
     for line in splits.lines:
         say(line)
@@ -130,6 +132,20 @@ def plan_training(
         workers=default_workers(chosen_device) if workers is None else workers,
         start=start,
     )
+
+
+def _keep_the_last(config: Config, given: Mapping[str, Any]) -> Config:
+    """Keep the last weights: AP at alpha 1, which tells the best, is that of boxes and classes.
+
+    Raises:
+        ConfigError: what goes by that AP is asked for.
+    """
+    if given.get("train.keep") == "best" or config.train.patience is not None:
+        raise ConfigError(
+            "train.freeze is all-but-iou, under which AP at alpha 1 stays what it is, and "
+            "train.keep best and train.patience go by it; leave them out"
+        )
+    return config.model_copy(update={"train": config.train.model_copy(update={"keep": "last"})})
 
 
 def read_data(path: Path, config: Config, strict: bool = False) -> Splits:

@@ -34,8 +34,7 @@ class Keeper:
 
     Attributes:
         detector: the one that is judged and kept.
-        kept: the content of ``model.safetensors``, on the CPU; None before the first judgement, and
-            in every process but the first.
+        kept: the content of ``model.safetensors``, on the CPU; None before the first judgement.
     """
 
     def __init__(
@@ -65,6 +64,8 @@ class Keeper:
 
         Every process takes part; the numbers are the first one's.
         """
+        for buffer in self.detector.buffers():  # each process has BatchNorm statistics of its own
+            self.ranks.broadcast(buffer)
         self.detector.eval()
         metrics = validate(
             self.detector, self.splits.val, self.config, self.image_size, self.device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,9 @@ OVERFIT_STEPS = 120  # about a minute at 320 px on two cores, with four pictures
 def overfit_setup(config: Config, splits: Splits, images: int) -> tuple[Config, Splits]:
     """Return a run that learns a few training pictures by heart and is judged on the same ones.
 
-    Augmentation is off, and the number of steps is fixed, so that a slow machine gets the same
-    answer later rather than another one. A detector that cannot learn them has
-    wrong labels or settings.
+    Augmentation is off, and the number of steps is fixed, to whole epochs, so that a slow machine
+    gets the same answer later rather than another one. A detector that cannot learn them has wrong
+    labels or settings.
 
     Args:
         config: the recipe.
@@ -32,7 +33,7 @@ def overfit_setup(config: Config, splits: Splits, images: int) -> tuple[Config, 
         raise DatasetError(f"{train.root}: no training picture has an object to learn")
     few = train.subset(np.array(chosen, np.int64))
     batch_size = min(config.data.batch_size, len(chosen))
-    epochs = max(1, OVERFIT_STEPS * batch_size // len(chosen))
+    epochs = math.ceil(OVERFIT_STEPS / math.ceil(len(chosen) / batch_size))
     data = config.data.model_copy(
         update={
             "flip": 0.0,
@@ -45,6 +46,7 @@ def overfit_setup(config: Config, splits: Splits, images: int) -> tuple[Config, 
     schedule = config.train.model_copy(
         update={
             "epochs": epochs,
+            "accumulate": 1,
             "minutes": None,
             "evaluate_every": epochs,
             "warmup_steps": 10,

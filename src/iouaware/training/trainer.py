@@ -205,12 +205,13 @@ class Trainer:
     def train_batch(self, batch: Batch) -> bool:
         """Add a batch's gradient; step where enough are summed, and tell whether it did."""
         train, progress = self.config.train, self.progress
-        complete = progress.batch % train.accumulate == 0
-        complete = complete or progress.batch == self.batches_per_epoch
+        done = (progress.batch - 1) // train.accumulate * train.accumulate
+        summed = min(train.accumulate, self.batches_per_epoch - done)  # fewer at the epoch's end
+        complete = progress.batch == done + summed
         hold = not complete and isinstance(self.network, DistributedDataParallel)
         with self.network.no_sync() if hold else nullcontext():  # type: ignore[operator]
             losses = self.losses.compute(batch)
-            self.scaler.scale(losses.total / train.accumulate).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(losses.total / summed).backward()  # type: ignore[no-untyped-call]
         if self.bad_numbers.see(batch, losses):
             self.meter.add(losses)
         if complete:
@@ -240,7 +241,7 @@ class Trainer:
             "epoch": progress.epoch,
             "step": progress.step,
             "seconds": progress.seconds,
-            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "lr": self.lr * lr_factor(progress.step - 1, progress.total_steps, self.config.train),
             **self.meter.averages(),
         }
         if progress.is_done or progress.epoch % self.config.train.evaluate_every == 0:
@@ -263,7 +264,8 @@ class Trainer:
         shared = torch.tensor(steps, device=self.device)
         progress.total_steps = int(self.ranks.broadcast(shared))
         progress.minutes_are_steps = True
-        self._save()
+        if not progress.is_done:  # else the weights are judged first, and kept
+            self._save()
         seconds = self.budget.seconds_per_step
         self.say(
             f"--minutes {self.budget.minutes:g}: {progress.total_steps} steps, at {seconds:.2f} s "
