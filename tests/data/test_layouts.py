@@ -10,7 +10,7 @@ from PIL import Image
 
 from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits, verify_images
-from iouaware.data.parts import split_of
+from iouaware.data.split_names import split_of
 from iouaware.errors import DatasetError
 from tests.data.layout_files import YOLO_LINE, check, coco, picture, text, voc, yolo_picture
 

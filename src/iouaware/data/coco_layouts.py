@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from iouaware.data.examination import Examination
-from iouaware.data.parts import ALL, SPLIT_ALIASES, CocoPart, Layout, split_folders, split_of
+from iouaware.data.parts import CocoPart, Layout
 from iouaware.data.picture_finder import PictureFinder
+from iouaware.data.split_names import ALL, SPLIT_ALIASES, split_folders, split_of
 from iouaware.parsing import parse_json
 
 # COCO's other tasks lie in the same folder
@@ -130,4 +131,4 @@ def _finder(data: Path, annotations: Path, images: Path | None) -> PictureFinder
     names += SPLIT_ALIASES.get(split or "", ())
     folders = [data / place / name for name in names for place in ("images", ".", "data")]
     folders += [data / "images" / "default", data / "images", data / "data"]
-    return PictureFinder([*folders, annotations.parent, data], data, images)
+    return PictureFinder([*folders, annotations.parent, data], data, images, split)

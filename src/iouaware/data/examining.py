@@ -8,7 +8,7 @@ from pathlib import Path
 from iouaware.data.dataset import Dataset
 from iouaware.data.examination import Examination, noting
 from iouaware.data.layouts import recognise
-from iouaware.data.parts import ALL
+from iouaware.data.split_names import ALL
 
 # what is learnt from stands first, what must stay as it is last
 PART_ORDER = ("train", "trainval", ALL, "val", "test")

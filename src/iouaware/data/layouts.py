@@ -14,8 +14,9 @@ from iouaware.data.coco_layouts import find_coco
 from iouaware.data.dataset import Dataset, DatasetBuilder, join_datasets
 from iouaware.data.examination import Examination
 from iouaware.data.oddities import find_oddities
-from iouaware.data.parts import ALL, Layout
+from iouaware.data.parts import Layout
 from iouaware.data.pictures import list_pictures, map_threads, verify_images
+from iouaware.data.split_names import ALL
 from iouaware.data.splitting import split_by_content
 from iouaware.data.unrecognised import describe_found
 from iouaware.data.voc_layouts import find_voc

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
 from iouaware.data.files import Namesakes, list_files, list_files_in, read_lines, walk_files
-from iouaware.data.parts import ALL, Layout, VocPart, split_folders, split_of
+from iouaware.data.parts import Layout, VocPart
 from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
+from iouaware.data.split_names import ALL, split_folders, split_of
 from iouaware.data.voc import read_voc_xml
 from iouaware.errors import DatasetError
 from iouaware.images import IMAGE_SUFFIXES
@@ -96,28 +97,33 @@ def _read_year(
 ) -> dict[str, _Pairs]:
     folders = [year.folder / name for name in _PICTURE_FOLDERS if (year.folder / name).is_dir()]
     tree = folders[0] if folders else year.folder
-    finder = PictureFinder([*folders, year.folder], tree, images)
+
+    def finder(split: str) -> PictureFinder:
+        own = None if split == ALL else split
+        return PictureFinder([*folders, year.folder], tree, images, own)
+
     lists = _find_lists(year.folder)
     if not lists:
         own = {
-            split: _Place(folder, finder, images or _picture_folder(tree, folder))
+            split: _Place(folder, finder(split), images or _picture_folder(tree, folder))
             for split, folder in split_folders(year.annotations).items()
             if any(walk_files(folder, _XML))
         }
-        whole = {ALL: _Place(year.annotations, finder, images or tree)}
+        whole = {ALL: _Place(year.annotations, finder(ALL), images or tree)}
         return _pair_places(own or whole, examination, notes)
     pairs: dict[str, _Pairs] = {}
     xmls = Namesakes(".xml")
     for split, path in lists.items():
         found: _Pairs = []
         named = []
+        of_split = finder(split)
         for number, stem in _read_list(path):
             where = f"{path} line {number}"
             with noting(examination, "missing-picture", stem, where):
                 listed = year.annotations / stem
                 xml = xmls.find(listed.parent, listed.name)
                 xml = xml or xmls.find(year.annotations, listed.name)
-                picture = _find_listed(stem, xml, finder, where, examination)
+                picture = _find_listed(stem, xml, of_split, where, examination)
                 if picture is not None:
                     found.append((picture, xml))
                     named.append((stem, picture, where))

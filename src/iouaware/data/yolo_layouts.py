@@ -10,7 +10,8 @@ from typing import Any
 from iouaware.data.classes import ClassList
 from iouaware.data.examination import Examination, noting
 from iouaware.data.files import first_folder, list_files_in, read_lines, spellings
-from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders
+from iouaware.data.parts import Layout, YoloPart
+from iouaware.data.split_names import ALL, SPLIT_ALIASES, split_folders
 from iouaware.data.yolo_pairs import (
     Pairs,
     describe_unlabelled,

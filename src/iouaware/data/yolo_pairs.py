@@ -8,9 +8,9 @@ from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
 from iouaware.data.files import Namesakes, first_folder, list_files, read_lines, spellings
-from iouaware.data.parts import split_of
 from iouaware.data.picture_finder import PictureFinder, is_there, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
+from iouaware.data.split_names import split_of
 from iouaware.errors import DatasetError, shown
 from iouaware.images import IMAGE_SUFFIXES
 
