@@ -273,3 +273,15 @@ def test_a_name_that_is_no_unicode_is_listed(spoilable: Spoilable, tmp_path: Pat
     check(drawn.folder, fix=tmp_path / "copy")
     changes = json.loads((tmp_path / "copy" / "changes.json").read_text())
     assert [change["file"] for change in changes["changes"]] == [name]
+
+
+def test_a_file_in_annotations_is_mended_as_its_folder_is(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("coco")
+    (turned,) = plant(drawn, "boxes drawn before a turn")
+    check(drawn.json("train"), fix=tmp_path / "out")
+    changes = json.loads((tmp_path / "out" / "changes.json").read_text())
+    told = [(change["file"], change["change"]) for change in changes["changes"]]
+    assert told == [(f"images/train/{turned.name}", "boxes turned with the picture")]
+    assert changes["left"] == []

@@ -74,7 +74,9 @@ def examine(data: Path, images: Path | None = None) -> ExaminedSet:
             dataset = part.read(split, None, False, examination)
         if dataset is not None:
             parts[split] = ExaminedPart(dataset, examination)
-    root = data.absolute() if data.is_dir() else data.absolute().parent
+    given = data.absolute() if data.is_dir() else data.absolute().parent
+    # of annotations/train.json the folder above is the root
+    root = next((part.dataset.root for part in parts.values()), given)
     return ExaminedSet(
         layout.format, layout.found_by, root, parts, layout_notes, (*lines, *layout.notes)
     )
