@@ -72,9 +72,9 @@ def read_coco(
         for place, row in rows:
             name = _name(annotations, row, place)
             with noting(examination, "unreadable-box", path, name):
-                box = _read_box(row, name, builder.mended, path.name)
+                box = _read_box(row, name, builder.mended, str(path))
                 area = _read_area(row, name)
-                is_crowd = _read_crowd(row, name, builder.mended, path.name)
+                is_crowd = _read_crowd(row, name, builder.mended, str(path))
                 with noting(examination, "unknown-class", path, name):
                     wanted.append(_label(row, label_of_id, own, name))
                     boxes.append(box)

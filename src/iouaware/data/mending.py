@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Mended:
 
     Attributes:
         counts: kind, a phrase such as ``boxes without area dropped`` -> how often.
-        files: kind -> the first few file names, one more than are told.
+        files: kind -> the first few pictures, one more than are told.
         strict: whether a repair is an error instead.
         examination: also takes note of each repair, where data are examined.
     """
@@ -65,7 +66,7 @@ class Mended:
 
         Args:
             kind: a phrase that stands before the count.
-            file: where it was made.
+            file: the picture that it was made in.
             place: names file and annotation, for ``strict``; the file where left out.
             box: x1 y1 x2 y2 px as read, where the repair is one to a box.
 
@@ -95,7 +96,7 @@ class Mended:
         """Return one line with counts and first file names, or an empty text."""
         parts = []
         for kind, count in self.counts.items():
-            names = ", ".join(self.files[kind][:_NAMED_FILES])
+            names = ", ".join(Path(file).name for file in self.files[kind][:_NAMED_FILES])
             more = ", ..." if len(self.files[kind]) > _NAMED_FILES else ""
             parts.append(f"{kind}: {count:,} ({names}{more})")
         return "; ".join(parts)
