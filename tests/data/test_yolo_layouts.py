@@ -112,7 +112,12 @@ def test_yolo_labels_without_a_picture_are_named(tmp_path: Path) -> None:
         ("names: [cat]\nnc: 3\n", "nc is 3, but there are 1 names"),
         ("names: [cat, cat]\n", "class name 'cat' is empty or there twice"),
         ("names: [on, off]\n", "a class is named True, which is how YAML reads on"),
-        ("names: {a: cat}\n", "keys of names are not all whole numbers"),
+        ("names: {a: cat}\n", "names has the key 'a', expected a whole number"),
+        ("names: {0: cat, 1: dog, 1.5: bird}\n", r"names has the key 1\.5, expected a whole"),
+        ("names: {0: cat, '0': dog}\n", "names has the key 0 twice, expected it once"),
+        ("names:\n  0: cat\n  1: dog\n  1: bird\n", "key '1' is there twice.* line 4"),
+        ("names: [cat, null]\n", "a class is named None, expected a text; put the name in quotes"),
+        ("names: [1.10]\n", r"a class is named 1\.1, expected a text; put the name in quotes"),
         ("names: [cat]\ntrain: nowhere\n", "train is 'nowhere', which is neither"),
         ("names: [cat]\ntrain: images\nval: valid/images\n", "val is 'valid/images', which"),
     ],
@@ -248,3 +253,14 @@ def test_yolo_two_pictures_never_share_a_label_file(tmp_path: Path, listed: bool
     text(tmp_path / "labels" / "0.png.txt", "")
     dataset = read_split(tmp_path, "all")
     assert [dataset.file_name(int(row)) for row in dataset.empty_images()] == ["images/0.png"]
+
+
+def test_names_that_yaml_reads_to_base_8_and_60_stay_as_they_are_written(tmp_path: Path) -> None:
+    yolo_picture(tmp_path / "images" / "train" / "0.png")
+    yolo_picture(tmp_path / "images" / "val" / "0.png")
+    names = "{00: 050, 01: 060, 02: 1:30, 3: 100, '4': 0x10, 5: yes sir}"
+    splits = "train: images/train\nval: images/val\n"
+    text(tmp_path / "data.yaml", f"names: {names}\n{splits}")
+    read = read_split(tmp_path)
+    assert read.class_names == ("050", "060", "1:30", "100", "0x10", "yes sir")
+    assert read.category_ids == (0, 1, 2, 3, 4, 5)

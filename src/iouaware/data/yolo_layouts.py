@@ -26,6 +26,8 @@ from iouaware.errors import DatasetError, shown
 from iouaware.parsing import parse_yaml
 
 _YAML = (".yaml", ".yml")
+# an id in quotes, or with zeros before it
+_ID = re.compile(r"\d{1,9}", re.ASCII)
 _NAMES = re.compile(r"^names\s*:", re.MULTILINE)
 
 
@@ -204,10 +206,17 @@ def _read_names(content: dict[Any, Any], path: Path) -> ClassList:
             f"{path}: a class is named {truth}, which is how YAML reads on, off, yes and no; put "
             "the name in quotes"
         )
-    try:
-        by_id = {int(id_): str(name).strip() for id_, name in names.items()}
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DatasetError(f"{path}: the keys of names are not all whole numbers") from error
+    by_id: dict[int, str] = {}
+    for key, name in names.items():
+        if type(name) not in (str, int):
+            raise DatasetError(
+                f"{path}: a class is named {shown(name)}, expected a text; put the name in quotes"
+            )
+        if type(key) is not int and not (isinstance(key, str) and _ID.fullmatch(key)):
+            raise DatasetError(f"{path}: names has the key {shown(key)}, expected a whole number")
+        if int(key) in by_id:
+            raise DatasetError(f"{path}: names has the key {int(key)} twice, expected it once")
+        by_id[int(key)] = str(name).strip()
     return _to_classes(by_id, path)
 
 
