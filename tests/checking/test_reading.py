@@ -148,4 +148,6 @@ def test_a_repair_by_a_reader_is_told_of_its_own_picture(tmp_path: Path) -> None
     text(tmp_path / "data.yaml", "names: [cat]\ntrain: images\n")
     (found,) = look(tmp_path)
     assert (found.kind, found.file) == ("polygon", "images/a/0.png")
-    assert examine(tmp_path).parts["train"].dataset.mended.summary().endswith(": 1 (0.png)")
+    assert (
+        examine(tmp_path).parts["train"].dataset.mended.summary().endswith(": 1 (images/a/0.png)")
+    )

@@ -72,9 +72,9 @@ def read_coco(
         for place, row in rows:
             name = _name(annotations, row, place)
             with noting(examination, "unreadable-box", path, name):
-                box = _read_box(row, name, builder.mended, str(path))
+                box = _read_box(row, name, builder.mended, builder.relative(path))
                 area = _read_area(row, name)
-                is_crowd = _read_crowd(row, name, builder.mended, str(path))
+                is_crowd = _read_crowd(row, name, builder.mended, builder.relative(path))
                 with noting(examination, "unknown-class", path, name):
                     wanted.append(_label(row, label_of_id, own, name))
                     boxes.append(box)

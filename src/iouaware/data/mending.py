@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +65,7 @@ class Mended:
 
         Args:
             kind: a phrase that stands before the count.
-            file: the picture that it was made in.
+            file: the picture that it was made in, relative to the data set.
             place: names file and annotation, for ``strict``; the file where left out.
             box: x1 y1 x2 y2 px as read, where the repair is one to a box.
 
@@ -96,7 +95,7 @@ class Mended:
         """Return one line with counts and first file names, or an empty text."""
         parts = []
         for kind, count in self.counts.items():
-            names = ", ".join(Path(file).name for file in self.files[kind][:_NAMED_FILES])
+            names = ", ".join(self.files[kind][:_NAMED_FILES])
             more = ", ..." if len(self.files[kind]) > _NAMED_FILES else ""
             parts.append(f"{kind}: {count:,} ({names}{more})")
         return "; ".join(parts)
