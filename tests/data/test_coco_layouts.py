@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from iouaware.data.coco_layouts import find_coco
+from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits
 from iouaware.data.parts import Part
 from iouaware.errors import DatasetError
@@ -152,3 +153,19 @@ def test_two_files_of_one_split_are_told(tmp_path: Path) -> None:
     for name in ("train", "train_small", "val"):
         coco(tmp_path / "annotations" / f"{name}.json", ["b.png" if name == "val" else "a.png"])
     assert "train is read from train.json, not from train_small.json" in read_splits(tmp_path).lines
+
+
+def test_coco_files_beside_train_that_are_not_read_are_told(tmp_path: Path) -> None:
+    names = [f"{n}.png" for n in range(6)]
+    for name in names:
+        picture(tmp_path / "images" / name)
+    for stem, chosen in (("train", names[:4]), ("eval", names[4:]), ("trainval", names)):
+        coco(tmp_path / "annotations" / f"{stem}.json", chosen)
+    lines = check(tmp_path, "coco", (3, 1, None))
+    assert lines[0].startswith("COCO (annotations/train.json), ")
+    assert lines[1:3] == [
+        "trainval.json is not read: beside train it is taken for the sum of train and val",
+        "eval.json is not read: its name says no split, and there is a training part; if it is "
+        "one, call it val.json or test.json",
+    ]
+    assert list(examine(tmp_path).parts) == ["train"]

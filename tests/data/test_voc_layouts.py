@@ -40,7 +40,10 @@ def test_voc_lists_are_the_splits_and_train_excludes_val(tmp_path: Path) -> None
 def test_voc_pictures_of_trainval_alone_are_told_beside_train(tmp_path: Path) -> None:
     voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c", "d", "e"]})
     lines = check(tmp_path, "voc", (2, 1, None))
-    said = "2 pictures of trainval are left out, such as d.png: they are in neither train nor val"
+    said = (
+        "2 pictures of lists beside train's are left out, such as d.png: they are in none of "
+        "train, val and test"
+    )
     assert said in lines
     assert said in examine(tmp_path).lines
     text(tmp_path / "ImageSets" / "Main" / "trainval.txt", "a\nb\nc\n")
@@ -214,3 +217,19 @@ def test_an_xml_file_that_cannot_be_read_is_no_missing_picture(
     assert [(one.kind, one.place) for one in problems] == [("unreadable-file", str(broken))]
     with pytest.raises(DatasetError, match=r"b\.xml: not valid XML"):
         read_splits(tmp_path)
+
+
+def test_voc_pictures_of_cvats_default_list_beside_train_are_told(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"], "default": ["c", "d"]})
+    (said,) = [line for line in check(tmp_path, "voc", (2, 1, None)) if "left out" in line]
+    assert said.startswith("1 pictures of lists beside train's are left out, such as d.png")
+
+
+def test_voc_xml_files_beside_the_folders_of_splits_are_told(tmp_path: Path) -> None:
+    for place in ("train/a", "train/b", "val/c", "d", "more/e"):
+        picture(tmp_path / "JPEGImages" / f"{place}.png")
+        voc(tmp_path / "Annotations" / f"{place}.xml")
+    lines = check(tmp_path, "voc", (2, 1, None))
+    folder = tmp_path / "Annotations"
+    said = f"2 XML files in {folder} are left out, such as d.xml: they are in no folder of "
+    assert [line for line in lines if "XML" in line] == [f"{said}val or train"]

@@ -264,3 +264,32 @@ def test_names_that_yaml_reads_to_base_8_and_60_stay_as_they_are_written(tmp_pat
     read = read_split(tmp_path)
     assert read.class_names == ("050", "060", "1:30", "100", "0x10", "yes sir")
     assert read.category_ids == (0, 1, 2, 3, 4, 5)
+
+
+def test_yolo_pictures_outside_the_folders_of_splits_are_told(tmp_path: Path) -> None:
+    for place in ("train/a", "train/b", "val/c", "eval/d", "e"):
+        yolo_picture(tmp_path / "images" / f"{place}.png")
+    text(tmp_path / "classes.txt", "cat\n")
+    lines = check(tmp_path, "yolo", (2, 1, None))
+    folder = tmp_path / "images"
+    said = f"2 pictures in {folder} are left out, such as e.png: they are in no folder of "
+    assert lines[1:] == [f"{said}val or train"]
+
+
+def test_darknets_obj_data_says_where_the_lists_are(tmp_path: Path) -> None:
+    for n in range(6):
+        yolo_picture(tmp_path / "pictures" / f"{n}.png")
+    for name, numbers in (("training_list", (0, 1, 2)), ("validation_list", (4, 5))):
+        text(tmp_path / f"{name}.txt", "".join(f"data/pictures/{n}.png\n" for n in numbers))
+    text(tmp_path / "own.names", "cat\n")
+    lists = "train = data/training_list.txt\nvalid=data/validation_list.txt\n"
+    text(tmp_path / "obj.data", f"classes= 1\n{lists}names = data/own.names\nbackup = backup/\n")
+    lines = check(tmp_path, "yolo", (3, 2, None))
+    assert lines[0].startswith("YOLO (own.names), ")
+    assert len(lines) == 1
+    text(tmp_path / "obj.data", "names=own.names\ntrain=training_list.txt\nvalid=gone.txt\n")
+    lines = check(tmp_path, "yolo", (2, 1, None))
+    assert lines[1] == "obj.data names gone.txt for valid, which is not there"
+    text(tmp_path / "obj.data", "names=own.names\ntrain=training_list.txt\nvalid=training_list.txt")
+    lines = check(tmp_path, "yolo", (2, 1, None))
+    assert lines[1] == "val is left out: its list training_list.txt is another part's too"

@@ -7,7 +7,7 @@ from pathlib import Path
 from iouaware.data.examination import Examination
 from iouaware.data.parts import CocoPart, Layout
 from iouaware.data.picture_finder import PictureFinder
-from iouaware.data.split_names import ALL, SPLIT_ALIASES, split_folders, split_of
+from iouaware.data.split_names import ALL, SPLIT_ALIASES, TRAINING_KEYS, split_folders, split_of
 from iouaware.parsing import parse_json
 
 # COCO's other tasks lie in the same folder
@@ -44,8 +44,22 @@ def find_coco(
             notes.append(f"{split} is read from {chosen.name}, not from {others}")
     if not parts:
         return None
-    first = next(iter(parts.values())).annotations
+    _leave_out_unused(parts, notes)
+    first = next(parts[key] for key in (*TRAINING_KEYS, *parts) if key in parts).annotations
     return Layout("coco", first.relative_to(data).as_posix(), {**parts}, tuple(notes))
+
+
+def _leave_out_unused(parts: dict[str, CocoPart], notes: list[str]) -> None:
+    """Tell of files that are not read beside another that training learns from."""
+    if "train" in parts and "trainval" in parts:
+        name = parts["trainval"].annotations.name
+        notes.append(f"{name} is not read: beside train it is taken for the sum of train and val")
+    if ALL in parts and ("train" in parts or "trainval" in parts):
+        name = parts.pop(ALL).annotations.name
+        notes.append(
+            f"{name} is not read: its name says no split, and there is a training part; if it is "
+            "one, call it val.json or test.json"
+        )
 
 
 def _json_files(data: Path) -> dict[str, list[Path]]:

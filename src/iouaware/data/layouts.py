@@ -16,7 +16,7 @@ from iouaware.data.examination import Examination
 from iouaware.data.oddities import find_oddities
 from iouaware.data.parts import Layout
 from iouaware.data.pictures import list_pictures, map_threads, verify_images
-from iouaware.data.split_names import ALL
+from iouaware.data.split_names import ALL, TRAINING_KEYS
 from iouaware.data.splitting import split_by_content
 from iouaware.data.unrecognised import describe_found
 from iouaware.data.voc_layouts import find_voc
@@ -217,7 +217,7 @@ def _read_on(
 
 def _training_key(layout: Layout) -> str | None:
     """Return the part to learn from."""
-    return next((key for key in ("train", "trainval", ALL) if key in layout.parts), None)
+    return next((key for key in TRAINING_KEYS if key in layout.parts), None)
 
 
 def _read_training(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 # the whole of a data set that has no split of its own
 ALL = "all"
+# the parts to learn from, the best first
+TRAINING_KEYS = ("train", "trainval", ALL)
 SPLIT_ALIASES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),

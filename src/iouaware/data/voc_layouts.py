@@ -7,7 +7,14 @@ from itertools import compress
 from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
-from iouaware.data.files import Namesakes, list_files, list_files_in, read_lines, walk_files
+from iouaware.data.files import (
+    Namesakes,
+    list_files,
+    list_files_in,
+    outside,
+    read_lines,
+    walk_files,
+)
 from iouaware.data.parts import Layout, VocPart
 from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
@@ -110,6 +117,12 @@ def _read_year(
             if any(walk_files(folder, _XML))
         }
         whole = {ALL: _Place(year.annotations, finder(ALL), images or tree)}
+        others = outside(list_files(year.annotations, _XML), [p.annotations for p in own.values()])
+        if own and others:
+            notes.append(
+                f"{len(others):,} XML files in {year.annotations} are left out, such as "
+                f"{others[0].name}: they are in no folder of {' or '.join(own)}"
+            )
         return _pair_places(own or whole, examination, notes)
     pairs: dict[str, _Pairs] = {}
     xmls = Namesakes(".xml")
@@ -277,13 +290,15 @@ def _drop_unlabelled(pairs: dict[str, _Pairs], notes: list[str]) -> None:
 
 
 def _tell_passed_over(pairs: dict[str, _Pairs], notes: list[str]) -> None:
-    """Tell of pictures in trainval alone: beside train it is taken for the sum of train and val."""
+    """Tell of pictures in lists that are not read beside train, which holds all of them mostly."""
     if "train" not in pairs:
         return
-    taken = {picture for split in ("train", "val") for picture, _ in pairs.get(split, ())}
-    others = [picture for picture, _ in pairs.get("trainval", ()) if picture not in taken]
+    read = ("train", "val", "test")
+    taken = {picture for split in read for picture, _ in pairs.get(split, ())}
+    unread = [*pairs.get("trainval", ()), *pairs.pop(ALL, ())]
+    others = sorted({picture for picture, _ in unread} - taken)
     if others:
         notes.append(
-            f"{len(others):,} pictures of trainval are left out, such as {others[0].name}: they "
-            "are in neither train nor val"
+            f"{len(others):,} pictures of lists beside train's are left out, such as "
+            f"{others[0].name}: they are in none of train, val and test"
         )

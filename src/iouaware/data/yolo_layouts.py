@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from iouaware.data.classes import ClassList
 from iouaware.data.examination import Examination, noting
-from iouaware.data.files import first_folder, list_files_in, read_lines, spellings
+from iouaware.data.files import first_folder, list_files_in, outside, read_lines, spellings
 from iouaware.data.parts import Layout, YoloPart
+from iouaware.data.pictures import list_pictures
 from iouaware.data.split_names import ALL, SPLIT_ALIASES, split_folders
 from iouaware.data.yolo_pairs import (
     Pairs,
@@ -54,7 +56,8 @@ def find_yolo(
     if described is not None:
         return _from_yaml(described, images, examination)
     labels = first_folder([data / name for name in spellings("labels")])
-    names = [data / "obj.names", data / "classes.txt", labels / "classes.txt"]
+    named = [data / place for place in ("obj.names", "classes.txt")]
+    names = [*_named_files(data, ("names",), []), *named, labels / "classes.txt"]
     names_file = next((path for path in names if path.is_file()), None)
     if names_file is not None:
         return _from_names(data, names_file, images, examination)
@@ -145,6 +148,12 @@ def _without_splits(
             pairs = pair_place(folder, [root], examination)
         if pairs:
             parts[split] = YoloPart(tuple(pairs), classes, root, keypoints)
+    others = outside(list_pictures(pictures), folders.values()) if images is None else []
+    if others:
+        notes.append(
+            f"{len(others):,} pictures in {pictures} are left out, such as {others[0].name}: they "
+            f"are in no folder of {' or '.join(folders)}"
+        )
     return parts
 
 
@@ -156,9 +165,14 @@ def _from_names(
     classes = _to_classes(dict(enumerate(names)), names_file)
     notes: list[str] = []
     parts: dict[str, YoloPart] = {}
+    lists: dict[str, Path] = {}
     for split, aliases in SPLIT_ALIASES.items():
-        path = next((p for a in aliases if (p := data / f"{a}.txt").is_file()), None)
-        if path is not None:
+        listed = [*_named_files(data, aliases, notes), *(data / f"{name}.txt" for name in aliases)]
+        path = next((path for path in listed if path.is_file()), None)
+        if path is not None and path in lists.values():
+            notes.append(f"{split} is left out: its list {path.name} is another part's too")
+        elif path is not None:
+            lists[split] = path
             if images is None:
                 pairs = pair_place(path, [data], examination)
             else:
@@ -176,6 +190,21 @@ def _from_names(
     elif set(parts) == {"train"}:  # CVAT calls the whole task so
         parts = {ALL: parts["train"]}
     return Layout("yolo", names_file.relative_to(data).as_posix(), {**parts}, tuple(notes))
+
+
+def _named_files(data: Path, keys: Sequence[str], notes: list[str]) -> list[Path]:
+    """Return the files below a folder that darknet's ``obj.data`` names under one of the keys."""
+    described = data / "obj.data"
+    found = []
+    for line in read_lines(described) if described.is_file() else ():
+        key, _, value = (part.strip() for part in line.partition("="))
+        if key in keys and value:
+            place = resolve_place(value, [data])
+            if place is None:
+                notes.append(f"obj.data names {value[:200]} for {key}, which is not there")
+            else:
+                found.append(place)
+    return found
 
 
 def _read_yaml(path: Path) -> dict[Any, Any]:
