@@ -293,3 +293,40 @@ def test_darknets_obj_data_says_where_the_lists_are(tmp_path: Path) -> None:
     text(tmp_path / "obj.data", "names=own.names\ntrain=training_list.txt\nvalid=training_list.txt")
     lines = check(tmp_path, "yolo", (2, 1, None))
     assert lines[1] == "val is left out: its list training_list.txt is another part's too"
+
+
+@pytest.mark.parametrize("place", ["labels", "images"])
+@pytest.mark.parametrize("id_", ["0", "0.0"])
+def test_label_files_without_a_picture_are_seen_wherever_they_may_lie(
+    tmp_path: Path, place: str, id_: str
+) -> None:
+    for n in range(3):
+        yolo_picture(tmp_path / "images" / f"{n}.png", tmp_path / place / f"{n}.txt")
+    text(tmp_path / "classes.txt", "cat\n")
+    text(tmp_path / place / "notes.txt", "four pictures of cats in all")
+    check(tmp_path, "yolo", (2, 1, None))
+    text(tmp_path / place / "gone.txt", f"{id_} .5 .5 .2 .2\n")
+    with pytest.raises(DatasetError, match=rf"{place}/gone\.txt: no picture gone\.\*"):
+        read_splits(tmp_path)
+
+
+def test_label_files_beside_pictures_that_have_others_in_labels_are_no_orphans(
+    tmp_path: Path,
+) -> None:
+    for n in range(3):
+        yolo_picture(tmp_path / "images" / f"{n}.png")
+        text(tmp_path / "images" / f"{n}.txt", "0 .1 .1 .1 .1\n")
+    text(tmp_path / "classes.txt", "cat\n")
+    check(tmp_path, "yolo", (2, 1, None))
+
+
+def test_a_label_file_of_a_listed_picture_in_another_case_is_told(tmp_path: Path) -> None:
+    for n in range(3):
+        yolo_picture(tmp_path / "obj" / f"IMG_{n}.png")
+    text(tmp_path / "obj" / "img_9.txt", YOLO_LINE)  # of a picture that no list has
+    text(tmp_path / "obj.names", "cat\n")
+    text(tmp_path / "train.txt", "".join(f"obj/IMG_{n}.png\n" for n in range(3)))
+    check(tmp_path, "yolo", (2, 1, None))
+    (tmp_path / "obj" / "IMG_1.txt").rename(tmp_path / "obj" / "img_1.txt")
+    with pytest.raises(DatasetError, match=r"img_1\.txt: no picture img_1\.\*, and .*IMG_1\.png"):
+        read_splits(tmp_path)
