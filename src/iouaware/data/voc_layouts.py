@@ -8,23 +8,20 @@ from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
 from iouaware.data.files import (
-    Namesakes,
     list_files,
     list_files_in,
     outside,
-    read_lines,
     walk_files,
 )
 from iouaware.data.parts import Layout, VocPart
 from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
-from iouaware.data.split_names import ALL, split_folders, split_of
+from iouaware.data.split_names import ALL, split_folders
 from iouaware.data.voc import read_voc_xml
+from iouaware.data.voc_lists import XML, ListedXmls, find_lists, read_list
 from iouaware.errors import DatasetError
-from iouaware.images import IMAGE_SUFFIXES
 
 _Pairs = list[tuple[Path, Path | None]]
-_XML = (".xml",)
 _PICTURE_FOLDERS = ("JPEGImages", "images", "Images")
 
 
@@ -46,7 +43,7 @@ def find_voc(
             one XML file.
     """
     if data.is_file():
-        if data.suffix.lower() in _XML:
+        if data.suffix.lower() in XML:
             read_voc_xml(data)  # tells CVAT's own form, and what is broken
             raise DatasetError(f"{data}: it annotates one picture; expected the folder of them all")
         return None
@@ -91,7 +88,7 @@ def _find_years(data: Path) -> list[_Year]:
         years = []
         for folder in folders:
             for name in ("Annotations", "annotations"):
-                if any(walk_files(folder / name, _XML)):
+                if any(walk_files(folder / name, XML)):
                     years.append(_Year(folder, folder / name))
                     break
         if years:
@@ -109,15 +106,15 @@ def _read_year(
         own = None if split == ALL else split
         return PictureFinder([*folders, year.folder], tree, images, own)
 
-    lists = _find_lists(year.folder)
+    lists = find_lists(year.folder)
     if not lists:
         own = {
             split: _Place(folder, finder(split), images or _picture_folder(tree, folder))
             for split, folder in split_folders(year.annotations).items()
-            if any(walk_files(folder, _XML))
+            if any(walk_files(folder, XML))
         }
         whole = {ALL: _Place(year.annotations, finder(ALL), images or tree)}
-        others = outside(list_files(year.annotations, _XML), [p.annotations for p in own.values()])
+        others = outside(list_files(year.annotations, XML), [p.annotations for p in own.values()])
         if own and others:
             notes.append(
                 f"{len(others):,} XML files in {year.annotations} are left out, such as "
@@ -125,17 +122,15 @@ def _read_year(
             )
         return _pair_places(own or whole, examination, notes)
     pairs: dict[str, _Pairs] = {}
-    xmls = Namesakes(".xml")
+    xmls = ListedXmls(year.annotations)
     for split, path in lists.items():
         found: _Pairs = []
         named = []
         of_split = finder(split)
-        for number, stem in _read_list(path):
+        for number, stem in read_list(path, xmls):
             where = f"{path} line {number}"
             with noting(examination, "missing-picture", stem, where):
-                listed = year.annotations / stem
-                xml = xmls.find(listed.parent, listed.name)
-                xml = xml or xmls.find(year.annotations, listed.name)
+                xml = xmls.find(stem, where)
                 picture = _find_listed(stem, xml, of_split, where, examination)
                 if picture is not None:
                     found.append((picture, xml))
@@ -148,35 +143,6 @@ def _picture_folder(tree: Path, annotations: Path) -> Path:
     """Return the pictures' folder of the same split, or the whole tree."""
     same = tree / annotations.name
     return same if same.is_dir() else tree
-
-
-def _find_lists(folder: Path) -> dict[str, Path]:
-    """Return ImageSets/Main/{train,val,test,trainval}.txt, or CVAT's default.txt."""
-    found: dict[str, Path] = {}
-    for place in (folder / "ImageSets" / "Main", folder / "ImageSets"):
-        for path in list_files_in(place, (".txt",)):
-            # aeroplane_train.txt and its like list one class
-            split = split_of(path.stem) if path.stem.isalpha() else None
-            if split or path.stem == "default":
-                found.setdefault(split or ALL, path)
-        if found:
-            break
-    return found
-
-
-def _read_list(path: Path) -> list[tuple[int, str]]:
-    """Return line number and name without suffix of each picture listed."""
-    found = []
-    for number, line in enumerate(read_lines(path), 1):
-        name = line.strip()
-        head, _, flag = name.rpartition(" ")
-        if head and flag in ("1", "0", "-1"):
-            name = head.strip()
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES:
-            name = name.rpartition(".")[0]
-        if name:
-            found.append((number, name))
-    return found
 
 
 def _find_listed(
@@ -249,7 +215,7 @@ def _pair_places(
 def _pair_all(place: _Place, examination: Examination | None) -> dict[Path, Path | None]:
     """Pair every XML file of a folder with its picture."""
     pairs: dict[Path, Path | None] = {}
-    for xml in list_files(place.annotations, _XML):
+    for xml in list_files(place.annotations, XML):
         with noting(examination, "missing-picture", xml.stem, xml):
             picture = _find_picture(xml, place.finder, examination)
             if picture is None:
@@ -270,9 +236,9 @@ def _find_beside(
     folders = {
         split: folder
         for split, folder in split_folders(data).items()
-        if any(walk_files(folder, _XML))
+        if any(walk_files(folder, XML))
     }
-    if not folders and list_files_in(data, _XML):
+    if not folders and list_files_in(data, XML):
         folders = {ALL: data}
     places = {
         split: _Place(folder, PictureFinder([folder], folder, images), images or folder)
