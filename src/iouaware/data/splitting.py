@@ -56,11 +56,13 @@ def split_by_content(dataset: Dataset) -> tuple[IntArray, IntArray]:
             chosen = next(options, None)
             if chosen is not None:
                 move(chosen)
+    moved = sum(len(groups[group]) for group in val)
     for group in range(len(groups)):
-        if sum(len(groups[g]) for g in val) >= wanted:
+        if moved >= wanted:
             break
         if may_move(group):
             move(group)
+            moved += len(groups[group])
     if not val:  # every picture holds the last of some class: one side must do without
         move(0)
     in_val = np.zeros(len(dataset), np.bool_)
