@@ -16,6 +16,7 @@ from iouaware.checking.pictures import find_picture_problems
 from iouaware.data.examining import examine
 from tests.checking.conftest import Spoilable
 from tests.checking.planting import DrawnSet, enter_again
+from tests.data.layout_files import text, yolo_picture
 
 
 def look(drawn: DrawnSet) -> list[Finding]:
@@ -158,3 +159,19 @@ def test_a_set_of_no_pictures_at_all_has_no_findings(spoilable: Spoilable) -> No
     drawn = spoilable("coco")
     shutil.rmtree(drawn.folder / "images")
     assert look(drawn) == []  # that they are missing is told while reading
+
+
+def test_data_of_one_picture_that_training_would_have_to_split_are_an_error(tmp_path: Path) -> None:
+    first = tmp_path / "images" / "a.png"
+    yolo_picture(first)
+    text(tmp_path / "classes.txt", "cat\n")
+
+    def problems() -> list[str]:
+        found = find_picture_problems(examine(tmp_path))[0]
+        return [one.message for one in found if one.kind == "too-few-pictures"]
+
+    assert problems() == ["1 pictures (1 different) and no validation part"]
+    shutil.copyfile(first, first.with_name("b.png"))
+    assert problems() == ["2 pictures (1 different) and no validation part"]
+    yolo_picture(first.with_name("c.png"))
+    assert not problems()

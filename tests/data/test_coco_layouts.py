@@ -169,3 +169,23 @@ def test_coco_files_beside_train_that_are_not_read_are_told(tmp_path: Path) -> N
         "one, call it val.json or test.json",
     ]
     assert list(examine(tmp_path).parts) == ["train"]
+
+
+def test_a_category_of_validation_that_no_box_has_stops_nothing(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    coco(tmp_path / "annotations" / "train.json", ["a.png"], ["cat"])
+    path = coco(tmp_path / "annotations" / "val.json", ["b.png"], ["cat", "dog"])
+    check(tmp_path, "coco", (1, 1, None))
+    path.write_text(path.read_text().replace('"category_id": 1', '"category_id": 2'))
+    with pytest.raises(DatasetError, match="class 'dog' is not among the 1 classes"):
+        read_splits(tmp_path)
+
+
+def test_pictures_of_validation_in_test_are_told(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        picture(tmp_path / name)
+    for split, names in (("train", "a"), ("val", "b"), ("test", "bc")):
+        coco(tmp_path / "annotations" / f"{split}.json", [f"{name}.png" for name in names])
+    said = "warning: 1 of the 2 pictures of test are in val too, such as b.png; its figures"
+    assert [line[: len(said)] for line in check(tmp_path, "coco", (1, 1, 2))[1:]] == [said]
