@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
     numbers to base 8 and 60 that no one means, stay text.
     """
 
-    def compose_mapping_node(self, anchor: str | None) -> MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> MappingNode:
         node = super().compose_mapping_node(anchor)
         seen: set[tuple[str, str]] = set()
         for key in (key for key, _ in node.value if isinstance(key, ScalarNode)):

@@ -104,6 +104,7 @@ KINDS = _table(
      "missing"),
     ("not-decoded", "note", "pictures looked at by their headers alone", "see all with --decode "
      "all"),
+    ("not-compared", "note", "pictures not compared with others", "compare all with --decode all"),
     # boxes
     ("unreadable-box", "error", "annotations that cannot be read", _CORRECT_BOX),
     (mending.NOT_FINITE, "error", "boxes that are no numbers", _CORRECT_BOX),

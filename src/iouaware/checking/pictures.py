@@ -15,6 +15,7 @@ from iouaware.checking.reading import relative_text
 from iouaware.checking.thumbnails import (
     Decode,
     Thumbnails,
+    choose_compared,
     choose_pictures,
     find_alike,
     read_thumbnails,
@@ -101,9 +102,14 @@ def find_picture_problems(
     found += _tell_too_few(examined, pictures, equal)
     for group in groups:
         found += _tell_copies(pictures, group)
+    compared = choose_compared(len(thumbnails.rows), decode)
+    if len(compared) < len(thumbnails.rows):
+        message = f"{len(compared):,} of {len(thumbnails.rows):,} pictures were compared"
+        found.append(find("not-compared", f"{message} to find nearly equal ones"))
+    rows = thumbnails.rows[compared]
     alike = (
-        (int(thumbnails.rows[first]), int(thumbnails.rows[second]))
-        for first, second in find_alike(thumbnails.pixels)
+        (int(rows[first]), int(rows[second]))
+        for first, second in find_alike(thumbnails.pixels[compared])
     )
     alike = (pair for pair in alike if equal.get(pair[0], -1) != equal.get(pair[1], -2))
     found += _tell_alike(pictures, alike)
