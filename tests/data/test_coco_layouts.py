@@ -189,3 +189,13 @@ def test_pictures_of_validation_in_test_are_told(tmp_path: Path) -> None:
         coco(tmp_path / "annotations" / f"{split}.json", [f"{name}.png" for name in names])
     said = "warning: 1 of the 2 pictures of test are in val too, such as b.png; its figures"
     assert [line[: len(said)] for line in check(tmp_path, "coco", (1, 1, 2))[1:]] == [said]
+
+
+def test_a_name_that_holds_the_word_of_another_task_is_no_other_task(tmp_path: Path) -> None:
+    for n in range(3):
+        picture(tmp_path / "images" / f"{n}.png")
+    for stem in ("stuff_train2017", "captions2017"):
+        coco(tmp_path / "annotations" / f"{stem}.json", ["gone.png"])
+    coco(tmp_path / "annotations" / "foodstuff_train.json", [f"{n}.png" for n in range(3)])
+    lines = check(tmp_path, "coco", (2, 1, None))
+    assert lines[0].startswith("COCO (annotations/foodstuff_train.json)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ def test_known_empty_pictures_are_added_to_both_parts(tmp_path: Path) -> None:
     check(tmp_path / "set", "yolo", (7, 3, None), empty=tmp_path / "nothing")
     picture(tmp_path / "one" / "n.jfif")  # nothing to share out: it goes to training
     check(tmp_path / "set", "yolo", (4, 2, None), empty=tmp_path / "one")
+    for name in ("o", "p"):  # nor is there where all are equal
+        shutil.copyfile(tmp_path / "one" / "n.jfif", tmp_path / "one" / f"{name}.jfif")
+    check(tmp_path / "set", "yolo", (6, 2, None), empty=tmp_path / "one")
     (tmp_path / "none").mkdir()
     with pytest.raises(DatasetError, match=r"--empty .*none: no pictures there"):
         read_splits(tmp_path / "set", empty=tmp_path / "none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from iouaware.data.examination import Examination
@@ -11,7 +12,7 @@ from iouaware.data.split_names import ALL, SPLIT_ALIASES, TRAINING_KEYS, split_f
 from iouaware.parsing import parse_json
 
 # COCO's other tasks lie in the same folder
-_OTHER_TASKS = ("captions", "keypoints", "panoptic", "stuff", "image_info")
+_OTHER_TASKS = re.compile(r"(?<![a-z])(captions|keypoints|panoptic|stuff|image_info)(?![a-z])")
 
 
 def find_coco(
@@ -127,7 +128,7 @@ def _is_labelled(path: Path) -> bool:
 
 def _holds_boxes(path: Path) -> bool:
     """Tell a COCO file from other JSON by its words, so that a malformed one is known too."""
-    if any(task in path.stem.lower() for task in _OTHER_TASKS):
+    if _OTHER_TASKS.search(path.stem.lower()):
         return False
     if path.name == "_annotations.coco.json" or path.stem.startswith("instances"):
         return True

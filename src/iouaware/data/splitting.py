@@ -71,6 +71,17 @@ def split_by_content(dataset: Dataset) -> tuple[IntArray, IntArray]:
     return np.flatnonzero(~in_val).astype(np.int64), np.flatnonzero(in_val).astype(np.int64)
 
 
+def has_two_contents(dataset: Dataset) -> bool:
+    """Tell whether two pictures differ, and read no more of them than that takes.
+
+    Raises:
+        DatasetError: a file cannot be read.
+    """
+    digests = (hash_file(dataset.record(index).path) for index in range(len(dataset)))
+    first = next(digests, None)
+    return any(digest != first for digest in digests)
+
+
 def hash_file(path: Path) -> str:
     """Return the sha256 of a file's content.
 
