@@ -139,6 +139,32 @@ def test_a_coco_picture_of_another_split_is_taken_only_where_its_folder_is_named
     assert read_splits(tmp_path).train.file_name(2) == "images/val/2.png"
 
 
+@pytest.mark.parametrize("names", ["yaml", "folders", "lists"])
+def test_yolo_labels_without_pictures_take_those_of_their_own_split(
+    tmp_path: Path, names: str
+) -> None:
+    lines = []
+    for split in ("train", "val"):
+        for n in range(3):
+            picture(tmp_path / "pictures" / split / f"{n}.png")
+            text(tmp_path / "set" / "labels" / split / f"{n}.txt", YOLO_LINE)
+        lines.append(f"{split}: images/{split}\n")
+        if names == "lists":
+            listed = "".join(f"images/{split}/{n}.png\n" for n in range(3))
+            text(tmp_path / "set" / f"{split}.txt", listed)
+    (tmp_path / "set" / "images" / "train").mkdir(parents=True)
+    (tmp_path / "set" / "images" / "val").mkdir()
+    if names == "yaml":
+        text(tmp_path / "set" / "data.yaml", "names: [cat]\n" + "".join(lines))
+    else:
+        text(tmp_path / "set" / "classes.txt", "cat\n")
+    images = tmp_path / "pictures"
+    assert len(read_splits(tmp_path / "set", images=images).train) == 3
+    (images / "train" / "2.png").unlink()
+    with pytest.raises(DatasetError, match=r"(2\.txt|line 3): no picture"):
+        read_splits(tmp_path / "set", images=images)
+
+
 def test_trainval_is_in_the_folders_of_train_and_val_but_not_of_test(tmp_path: Path) -> None:
     made = [picture(tmp_path / place) for place in ("train2017/0.png", "val/1.png", "test/2.png")]
     finder = PictureFinder([], tmp_path, split="trainval")

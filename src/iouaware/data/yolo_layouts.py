@@ -109,10 +109,10 @@ def _from_yaml(path: Path, images: Path | None, examination: Examination | None)
                         "beside it; correct it, or take the line out"
                     )
             if images is not None and place is not None and place.is_file():
-                pairs += pair_list(place, bases, images, examination)
+                pairs += pair_list(place, bases, images, split, examination)
             elif images is not None:
                 labels = labels_folder(place or root / str(entry))
-                pairs += pair_labels(labels, images, path, examination)
+                pairs += pair_labels(labels, images, path, split, examination)
             elif place is not None:
                 found = pair_place(place, bases, examination)
                 if not found:
@@ -142,7 +142,8 @@ def _without_splits(
     parts: dict[str, YoloPart] = {}
     for split, folder in folders.items():
         if images is not None:
-            pairs = pair_labels(labels_folder(folder), images, found_by, examination)
+            labels, own = labels_folder(folder), None if split == ALL else split
+            pairs = pair_labels(labels, images, found_by, own, examination)
             notes += describe_unlabelled(images, pairs) if set(folders) == {ALL} else []
         else:
             pairs = pair_place(folder, [root], examination)
@@ -165,20 +166,15 @@ def _from_names(
     classes = _to_classes(dict(enumerate(names)), names_file)
     notes: list[str] = []
     parts: dict[str, YoloPart] = {}
-    lists: dict[str, Path] = {}
-    for split, aliases in SPLIT_ALIASES.items():
-        listed = [*_named_files(data, aliases, notes), *(data / f"{name}.txt" for name in aliases)]
-        path = next((path for path in listed if path.is_file()), None)
-        if path is not None and path in lists.values():
-            notes.append(f"{split} is left out: its list {path.name} is another part's too")
-        elif path is not None:
-            lists[split] = path
-            if images is None:
-                pairs = pair_place(path, [data], examination)
-            else:
-                pairs = pair_list(path, [data], images, examination)
-            if pairs:
-                parts[split] = YoloPart(tuple(pairs), classes, data)
+    lists = _find_lists(data, notes)
+    for split, path in lists.items():
+        if images is None:
+            pairs = pair_place(path, [data], examination)
+        else:  # CVAT calls the whole task train, whose pictures may lie in any folder
+            own = split if len(lists) > 1 else None
+            pairs = pair_list(path, [data], images, own, examination)
+        if pairs:
+            parts[split] = YoloPart(tuple(pairs), classes, data)
     if not parts:
         parts = _without_splits(data, classes, images, names_file, examination, notes)
         texts = (text for part in parts.values() for _, text in part.pictures)
@@ -187,9 +183,22 @@ def _from_names(
                 f"{names_file}: it names classes, but none of the pictures has a text file; "
                 "expected one in labels/ or beside each picture"
             )
-    elif set(parts) == {"train"}:  # CVAT calls the whole task so
+    elif set(parts) == {"train"}:
         parts = {ALL: parts["train"]}
     return Layout("yolo", names_file.relative_to(data).as_posix(), {**parts}, tuple(notes))
+
+
+def _find_lists(data: Path, notes: list[str]) -> dict[str, Path]:
+    """Return the list of pictures of each split: what ``obj.data`` names, else train.txt, ..."""
+    lists: dict[str, Path] = {}
+    for split, aliases in SPLIT_ALIASES.items():
+        listed = [*_named_files(data, aliases, notes), *(data / f"{name}.txt" for name in aliases)]
+        path = next((path for path in listed if path.is_file()), None)
+        if path is not None and path in lists.values():
+            notes.append(f"{split} is left out: its list {path.name} is another part's too")
+        elif path is not None:
+            lists[split] = path
+    return lists
 
 
 def _named_files(data: Path, keys: Sequence[str], notes: list[str]) -> list[Path]:

@@ -189,13 +189,17 @@ def _looks_like_labels(path: Path) -> bool:
 
 
 def pair_list(
-    place: Path, bases: Sequence[Path], images: Path, examination: Examination | None
+    place: Path,
+    bases: Sequence[Path],
+    images: Path,
+    split: str | None,
+    examination: Examination | None,
 ) -> Pairs:
     """Pair the pictures that a list names, found by name below ``--images``, with text files.
 
     The text files lie where the list has its pictures, below one of the bases.
     """
-    finder = PictureFinder([images], images, images)
+    finder = PictureFinder([images], images, images, split)
     texts = Namesakes(".txt")
     places: dict[Path, list[Path]] = {}
     pairs: Pairs = []
@@ -215,19 +219,22 @@ def pair_list(
     return list(compress(pairs, keep_one_name_a_picture(found, examination)))
 
 
-def pair_labels(labels: Path, images: Path, where: Path, examination: Examination | None) -> Pairs:
+def pair_labels(
+    labels: Path, images: Path, where: Path, split: str | None, examination: Examination | None
+) -> Pairs:
     """Pair label files with pictures of the same name below ``--images``.
 
     Args:
         labels: the folder of the label files.
         images: the folder of the pictures.
         where: names the data set in messages.
+        split: of the labels, where they are of one.
         examination: notes pictures that are missing, where the data are examined.
 
     Raises:
         DatasetError: a picture is missing, or there are no label files.
     """
-    finder = PictureFinder([images], images, images)
+    finder = PictureFinder([images], images, images, split)
     pairs: Pairs = []
     found = []
     for path in label_files(labels):
