@@ -165,6 +165,16 @@ def test_yolo_labels_without_pictures_take_those_of_their_own_split(
         read_splits(tmp_path / "set", images=images)
 
 
+def test_a_voc_list_may_name_pictures_in_the_folder_of_another_split(tmp_path: Path) -> None:
+    for place in ("train/0", "train/1", "val/2", "val/3"):
+        picture(tmp_path / "images" / f"{place}.png")
+        voc(tmp_path / "Annotations" / f"{place}.xml")
+    for split, lines in (("train", "train/0\nval/2\n"), ("val", "train/1\nval/3\n")):
+        text(tmp_path / "ImageSets" / "Main" / f"{split}.txt", lines)
+    names = read_splits(tmp_path).train.file_names.tolist()
+    assert names == ["images/train/0.png", "images/val/2.png"]
+
+
 def test_trainval_is_in_the_folders_of_train_and_val_but_not_of_test(tmp_path: Path) -> None:
     made = [picture(tmp_path / place) for place in ("train2017/0.png", "val/1.png", "test/2.png")]
     finder = PictureFinder([], tmp_path, split="trainval")

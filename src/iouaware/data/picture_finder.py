@@ -28,8 +28,8 @@ class PictureFinder:
     A name is tried as a path below each folder, then without its leading parts, one by one. Then
     its last part is looked for anywhere below the tree: as it is, without a hash prefix, whatever
     its case. Of several pictures of that name, the one whose folders are most like the name's is
-    taken; never one in a folder called after another split, for many sets number the pictures of
-    each split from 1.
+    taken; never one in a folder called after another split, unless the name says so, for many sets
+    number the pictures of each split from 1.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class PictureFinder:
             found = index.get(_fold(name), [])
             if name != wanted.name:  # without its prefix: a picture with another one is another's
                 found = [path for path in found if not _HASH_PREFIX.match(part(path))]
-            passed_over += [path for path in found if self._is_of_another_split(path)]
+            passed_over += [path for path in found if self._is_of_another_split(path, wanted)]
             found = [path for path in found if path not in passed_over]
             found = [path for path in found if part(path) == name] or found
             found = _most_like(found, wanted.parent.parts)
@@ -131,10 +131,13 @@ class PictureFinder:
                 return found[0]
         return None
 
-    def _is_of_another_split(self, picture: Path) -> bool:
+    def _is_of_another_split(self, picture: Path, wanted: PurePosixPath | Path) -> bool:
+        """Tell a picture in a folder called after another split, where the name does not say it."""
         folders = picture.parent.relative_to(self._tree).parts
-        named = {split for folder in folders if (split := split_of_folder(folder))}
-        return self._own != {None} and bool(named) and named.isdisjoint(self._own)
+        splits = {folder: split for folder in folders if (split := split_of_folder(folder))}
+        if not splits or self._own == {None} or not self._own.isdisjoint(splits.values()):
+            return False
+        return splits.keys().isdisjoint(wanted.parent.parts)
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
