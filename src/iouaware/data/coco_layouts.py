@@ -36,7 +36,7 @@ def find_coco(
         return Layout("coco", data.name, {ALL: part})
     files = _json_files(data)
     parts: dict[str, CocoPart] = {}
-    notes = []
+    notes = _leave_out_unused(files)
     for split, candidates in files.items():
         chosen = candidates[0]
         parts[split] = CocoPart(chosen, _finder(data, chosen, images), data)
@@ -45,22 +45,23 @@ def find_coco(
             notes.append(f"{split} is read from {chosen.name}, not from {others}")
     if not parts:
         return None
-    _leave_out_unused(parts, notes)
     first = next(parts[key] for key in (*TRAINING_KEYS, *parts) if key in parts).annotations
     return Layout("coco", first.relative_to(data).as_posix(), {**parts}, tuple(notes))
 
 
-def _leave_out_unused(parts: dict[str, CocoPart], notes: list[str]) -> None:
-    """Tell of files that are not read beside another that training learns from."""
-    if "train" in parts and "trainval" in parts:
-        name = parts["trainval"].annotations.name
+def _leave_out_unused(files: dict[str, list[Path]]) -> list[str]:
+    """Take out files that are not read beside another that training learns from; return notes."""
+    notes = []
+    if "train" in files and "trainval" in files:
+        name = files["trainval"][0].name
         notes.append(f"{name} is not read: beside train it is taken for the sum of train and val")
-    if ALL in parts and ("train" in parts or "trainval" in parts):
-        name = parts.pop(ALL).annotations.name
-        notes.append(
-            f"{name} is not read: its name says no split, and there is a training part; if it is "
-            "one, call it val.json or test.json"
-        )
+    if ALL in files and ("train" in files or "trainval" in files):
+        notes += [
+            f"{path.name} is not read: its name says no split, and there is a training part; if it "
+            "is one, call it val.json or test.json"
+            for path in files.pop(ALL)
+        ]
+    return notes
 
 
 def _json_files(data: Path) -> dict[str, list[Path]]:

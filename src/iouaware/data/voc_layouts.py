@@ -7,12 +7,7 @@ from itertools import compress
 from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
-from iouaware.data.files import (
-    list_files,
-    list_files_in,
-    outside,
-    walk_files,
-)
+from iouaware.data.files import list_files, list_files_in, outside, walk_files
 from iouaware.data.parts import Layout, VocPart
 from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
@@ -114,8 +109,9 @@ def _read_year(
             if any(walk_files(folder, XML))
         }
         whole = {ALL: _Place(year.annotations, finder(ALL), images or tree)}
-        others = outside(list_files(year.annotations, XML), [p.annotations for p in own.values()])
-        if own and others:
+        whole_folder = list_files(year.annotations, XML) if own else []
+        others = outside(whole_folder, [place.annotations for place in own.values()])
+        if others:
             notes.append(
                 f"{len(others):,} XML files in {year.annotations} are left out, such as "
                 f"{others[0].name}: they are in no folder of {' or '.join(own)}"

@@ -149,7 +149,8 @@ def _refuse_orphans(place: Path, pairs: Pairs, examination: Examination | None) 
     """
     known = {text for _, text in pairs}
     known |= {place for picture, _ in pairs for place in _texts_beside(picture)}
-    for path in chain.from_iterable(label_files(one) for one in {labels_folder(place), place}):
+    places = dict.fromkeys((labels_folder(place), place))
+    for path in chain.from_iterable(map(label_files, places)):
         if path not in known and _looks_like_labels(path):
             with noting(examination, "missing-picture", path.stem, path):
                 raise DatasetError(
