@@ -348,3 +348,9 @@ def test_resize_is_torchvisions_antialiased_bilinear() -> None:
     tensor = torch.from_numpy(image).permute(2, 0, 1)
     other = functional.resize(tensor, [height, width], antialias=True).permute(1, 2, 0).numpy()
     assert np.abs(canvas[:height, :width].astype(int) - other).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".jpg", "a\0.jpg"])
+def test_a_name_that_no_file_can_have_is_no_picture(name: str) -> None:
+    with pytest.raises(DatasetError, match="no such picture"):
+        read_image(name)

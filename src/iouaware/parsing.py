@@ -11,10 +11,38 @@ import json
 from typing import Any
 
 import yaml
+from yaml.nodes import MappingNode, ScalarNode
 
-from iouaware.errors import one_line
+from iouaware.errors import one_line, shown
 
 TOO_DEEP = "it is nested too deeply"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain values, without two of its traps.
+
+    A key that is there twice is an error, where only the last would count; and 050 and 1:30, whole
+    numbers to base 8 and 60 that no one means, stay text.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key in (key for key, _ in node.value if isinstance(key, ScalarNode)):
+            if (key.tag, key.value) in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {shown(key.value, 60)} is there twice, expected it once",
+                    problem_mark=key.start_mark,
+                )
+            seen.add((key.tag, key.value))
+        return node
+
+    def _construct_int(self, node: ScalarNode) -> int | str:
+        value: int = self.construct_yaml_int(node)
+        return value if str(value) == node.value else str(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader._construct_int)
 
 
 def parse_json(text: str) -> Any:
@@ -32,13 +60,14 @@ def parse_json(text: str) -> Any:
 def parse_yaml(text: str) -> Any:
     """Return the plain values that YAML text stands for; tags that name code are refused.
 
-    Aliases may repeat a value, but not stand for more values than the text has characters.
+    Aliases may repeat a value, but not stand for more values than the text has characters. A whole
+    number is one if it is written as it would be printed, else text.
 
     Raises:
         ValueError: with the reason on one line.
     """
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
         if _count_values(value, {}) > len(text):
             raise ValueError("its aliases stand for more values than it has characters")
     except RecursionError:

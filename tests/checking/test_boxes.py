@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+import pytest
+
+from iouaware.checking import boxes
 from iouaware.checking.boxes import find_box_problems, repeated_boxes
 from tests.checking.numbers import examined, part
 
@@ -25,6 +29,22 @@ def test_a_repeated_box_is_told_once_with_the_first() -> None:
     assert found[0].file == "train/1.jpg"
     assert found[0].box == BOX
     assert repeated_boxes(data, "train").tolist() == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(boxes, "_BLOCK", block)
+    rows = [(0, BOX), (0, OTHER), (1, BOX), (0, BOX), (0, (100, 10, 150, 55))]
+    found = find_box_problems(examined(train=part("train", [rows])))
+    # 50 x 50 beside 50 x 45 inside it: IoU 0.9; each beside the first that it repeats
+    told = {(one.annotation[-5:], one.kind, re.findall(r"box \d", one.message)[0]) for one in found}
+    assert told == {
+        ("box 3", "two-classes", "box 1"),
+        ("box 4", "duplicate-box", "box 1"),
+        ("box 4", "two-classes", "box 3"),
+        ("box 5", "double-box", "box 2"),
+    }
+    assert len(found) == 4
 
 
 def test_equal_boxes_of_two_classes() -> None:

@@ -14,7 +14,7 @@ import pytest
 from iouaware.checking.check import check_data
 from iouaware.data.examining import examine
 from iouaware.data.layouts import read_splits
-from iouaware.errors import ConfigError, DatasetError
+from iouaware.errors import CheckpointError, ConfigError, DatasetError
 from iouaware.running.checking import check
 from tests.checking.conftest import Spoilable
 from tests.checking.planting import DEFECTS, FORMS, DrawnSet
@@ -273,3 +273,25 @@ def test_a_name_that_is_no_unicode_is_listed(spoilable: Spoilable, tmp_path: Pat
     check(drawn.folder, fix=tmp_path / "copy")
     changes = json.loads((tmp_path / "copy" / "changes.json").read_text())
     assert [change["file"] for change in changes["changes"]] == [name]
+
+
+def test_a_file_in_annotations_is_mended_as_its_folder_is(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    drawn = spoilable("coco")
+    (turned,) = plant(drawn, "boxes drawn before a turn")
+    check(drawn.json("train"), fix=tmp_path / "out")
+    changes = json.loads((tmp_path / "out" / "changes.json").read_text())
+    told = [(change["file"], change["change"]) for change in changes["changes"]]
+    assert told == [(f"images/train/{turned.name}", "boxes turned with the picture")]
+    assert changes["left"] == []
+
+
+def test_a_model_that_cannot_be_read_leaves_no_empty_folder(
+    spoilable: Spoilable, tmp_path: Path
+) -> None:
+    model = tmp_path / "bad.safetensors"
+    model.write_bytes(b"no weights")
+    with pytest.raises(CheckpointError):
+        check(spoilable("yolo").folder, with_=model, fix=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

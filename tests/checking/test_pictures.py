@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iouaware.checking import pictures
+from iouaware.checking import pictures, thumbnails
 from iouaware.checking.findings import Finding
 from iouaware.checking.pictures import find_picture_problems
 from iouaware.data.examining import examine
 from tests.checking.conftest import Spoilable
 from tests.checking.planting import DrawnSet, enter_again
+from tests.data.layout_files import text, yolo_picture
 
 
 def look(drawn: DrawnSet) -> list[Finding]:
@@ -158,3 +159,35 @@ def test_a_set_of_no_pictures_at_all_has_no_findings(spoilable: Spoilable) -> No
     drawn = spoilable("coco")
     shutil.rmtree(drawn.folder / "images")
     assert look(drawn) == []  # that they are missing is told while reading
+
+
+def test_data_of_one_picture_that_training_would_have_to_split_are_an_error(tmp_path: Path) -> None:
+    first = tmp_path / "images" / "a.png"
+    yolo_picture(first)
+    text(tmp_path / "classes.txt", "cat\n")
+
+    def problems() -> list[str]:
+        found = find_picture_problems(examine(tmp_path))[0]
+        return [one.message for one in found if one.kind == "too-few-pictures"]
+
+    assert problems() == ["1 pictures (1 different) and no validation part"]
+    shutil.copyfile(first, first.with_name("b.png"))
+    assert problems() == ["2 pictures (1 different) and no validation part"]
+    yolo_picture(first.with_name("c.png"))
+    assert not problems()
+
+
+def test_pictures_that_are_too_many_to_be_compared_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails, "MOST_COMPARED", 2)
+    for n in range(3):
+        yolo_picture(tmp_path / "images" / f"{n}.png")
+    text(tmp_path / "classes.txt", "cat\n")
+    examined = examine(tmp_path)
+    told = [one for one in find_picture_problems(examined)[0] if one.kind == "not-compared"]
+    assert [one.message for one in told] == [
+        "2 of 3 pictures were compared to find nearly equal ones"
+    ]
+    every = find_picture_problems(examined, "all")[0]
+    assert not [one for one in every if one.kind == "not-compared"]

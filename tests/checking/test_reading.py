@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from iouaware.checking.findings import Finding
 from iouaware.checking.reading import find_reading_problems, relative_text
@@ -122,3 +124,30 @@ def test_a_part_that_is_no_json_names_its_file_and_the_others_are_read(
     assert (found.kind, found.file) == ("unreadable-file", "annotations/val.json")
     assert found.message.startswith("not valid JSON (")
     assert list(examine(drawn.folder).parts) == ["train"]
+
+
+def test_a_finding_is_about_the_picture_of_its_path_not_of_its_last_name(tmp_path: Path) -> None:
+    # [50, 50, 70, 70] ends at 120, 120: beyond 115 x 115 by a little; 80 x 80 would be far off
+    Image.new("RGB", (115, 115)).save(tmp_path / "0.png")
+    (tmp_path / "sub").mkdir()
+    Image.new("RGB", (80, 80)).save(tmp_path / "sub" / "0.png")
+    path = coco(tmp_path / "train.json", ["0.png", "sub/0.png"])
+    content = json.loads(path.read_text())
+    for image, side in zip(content["images"], (115, 80), strict=True):
+        image["width"] = image["height"] = side
+    content["annotations"][0]["bbox"] = [50, 50, 70, 70]
+    path.write_text(json.dumps(content))
+    (found,) = look(tmp_path)
+    assert (found.kind, found.file) == ("stuck-out", "0.png")
+    assert "115 x 115 px" in found.message
+
+
+def test_a_repair_by_a_reader_is_told_of_its_own_picture(tmp_path: Path) -> None:
+    for folder, line in (("a", "0 .1 .1 .5 .1 .5 .5\n"), ("b", "0 .5 .5 .2 .2\n")):
+        yolo_picture(tmp_path / "images" / folder / "0.png", line=line)
+    text(tmp_path / "data.yaml", "names: [cat]\ntrain: images\n")
+    (found,) = look(tmp_path)
+    assert (found.kind, found.file) == ("polygon", "images/a/0.png")
+    assert (
+        examine(tmp_path).parts["train"].dataset.mended.summary().endswith(": 1 (images/a/0.png)")
+    )

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iouaware.checking.boxes import find_box_problems
-from iouaware.checking.sheet import refuse_other_suffix, write_sheet
+from iouaware.checking.sheet import refuse_unfit_sheet, write_sheet
 from iouaware.data.examining import examine
 from iouaware.errors import ConfigError, DatasetError
+from iouaware.running.checking import check
 from tests.checking.conftest import Spoilable
 from tests.checking.numbers import examined
 
@@ -43,8 +44,19 @@ def test_a_broken_picture_is_passed_over(spoilable: Spoilable, tmp_path: Path) -
     assert write_sheet(data, [], tmp_path / "new" / "a.jpg") == 1
 
 
+def test_a_sheet_is_not_written_over_a_picture_of_the_data_set(spoilable: Spoilable) -> None:
+    drawn = spoilable("yolo")
+    picture = drawn.pictures("train")[0]
+    before = picture.read_bytes()
+    said: list[str] = []
+    with pytest.raises(ConfigError, match=r"--sheet .*: the file exists, .* give another --sheet"):
+        check(drawn.folder, sheet=picture, say=said.append)
+    assert not said
+    assert picture.read_bytes() == before
+
+
 def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a\.txt: found a name ending in \.txt"):
-        refuse_other_suffix(tmp_path / "a.txt")
+        refuse_unfit_sheet(tmp_path / "a.txt")
     with pytest.raises(DatasetError, match="no picture can be drawn"):
         write_sheet(examined(), [], tmp_path / "a.png")

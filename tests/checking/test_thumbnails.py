@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from iouaware.checking import thumbnails
-from iouaware.checking.thumbnails import choose_pictures, find_alike, read_thumbnails
+from iouaware.checking.thumbnails import (
+    choose_compared,
+    choose_pictures,
+    find_alike,
+    read_thumbnails,
+)
 
 SIDE = 24
 
@@ -56,6 +61,18 @@ def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thumbnails, "_BLOCK", 2)
     pixels = np.stack([small(random_picture(seed)) for seed in (0, 1, 2, 3, 0)])
     assert list(find_alike(pixels)) == [(0, 4)]
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, []), (3, [0, 1, 2]), (4, [0, 1, 2]), (7, [0, 2, 4])]
+)
+def test_of_very_many_pictures_an_even_share_is_compared(
+    monkeypatch: pytest.MonkeyPatch, count: int, expected: list[int]
+) -> None:
+    monkeypatch.setattr(thumbnails, "MOST_COMPARED", 3)
+    # of 7: 0, 7 // 3 and 14 // 3
+    assert choose_compared(count, "auto").tolist() == expected
+    assert choose_compared(count, "all").tolist() == list(range(count))
 
 
 def test_no_pictures_no_pairs() -> None:

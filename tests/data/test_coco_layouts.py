@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from iouaware.data.coco_layouts import find_coco
+from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits
 from iouaware.data.parts import Part
 from iouaware.errors import DatasetError
@@ -152,3 +153,49 @@ def test_two_files_of_one_split_are_told(tmp_path: Path) -> None:
     for name in ("train", "train_small", "val"):
         coco(tmp_path / "annotations" / f"{name}.json", ["b.png" if name == "val" else "a.png"])
     assert "train is read from train.json, not from train_small.json" in read_splits(tmp_path).lines
+
+
+def test_coco_files_beside_train_that_are_not_read_are_told(tmp_path: Path) -> None:
+    names = [f"{n}.png" for n in range(6)]
+    for name in names:
+        picture(tmp_path / "images" / name)
+    for stem, chosen in (("train", names[:4]), ("eval", names[4:]), ("trainval", names)):
+        coco(tmp_path / "annotations" / f"{stem}.json", chosen)
+    lines = check(tmp_path, "coco", (3, 1, None))
+    assert lines[0].startswith("COCO (annotations/train.json), ")
+    assert lines[1:3] == [
+        "trainval.json is not read: beside train it is taken for the sum of train and val",
+        "eval.json is not read: its name says no split, and there is a training part; if it is "
+        "one, call it val.json or test.json",
+    ]
+    assert list(examine(tmp_path).parts) == ["train"]
+
+
+def test_a_category_of_validation_that_no_box_has_stops_nothing(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    coco(tmp_path / "annotations" / "train.json", ["a.png"], ["cat"])
+    path = coco(tmp_path / "annotations" / "val.json", ["b.png"], ["cat", "dog"])
+    check(tmp_path, "coco", (1, 1, None))
+    path.write_text(path.read_text().replace('"category_id": 1', '"category_id": 2'))
+    with pytest.raises(DatasetError, match="class 'dog' is not among the 1 classes"):
+        read_splits(tmp_path)
+
+
+def test_pictures_of_validation_in_test_are_told(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        picture(tmp_path / name)
+    for split, names in (("train", "a"), ("val", "b"), ("test", "bc")):
+        coco(tmp_path / "annotations" / f"{split}.json", [f"{name}.png" for name in names])
+    said = "warning: 1 of the 2 pictures of test are in val too, such as b.png; its figures"
+    assert [line[: len(said)] for line in check(tmp_path, "coco", (1, 1, 2))[1:]] == [said]
+
+
+def test_a_name_that_holds_the_word_of_another_task_is_no_other_task(tmp_path: Path) -> None:
+    for n in range(3):
+        picture(tmp_path / "images" / f"{n}.png")
+    for stem in ("stuff_train2017", "captions2017"):
+        coco(tmp_path / "annotations" / f"{stem}.json", ["gone.png"])
+    coco(tmp_path / "annotations" / "foodstuff_train.json", [f"{n}.png" for n in range(3)])
+    lines = check(tmp_path, "coco", (2, 1, None))
+    assert lines[0].startswith("COCO (annotations/foodstuff_train.json)")

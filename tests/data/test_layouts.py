@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from iouaware.data.examining import examine
 from iouaware.data.layouts import read_split, read_splits, verify_images
-from iouaware.data.parts import split_of
+from iouaware.data.split_names import split_of
 from iouaware.errors import DatasetError
 from tests.data.layout_files import YOLO_LINE, check, coco, picture, text, voc, yolo_picture
 
@@ -68,6 +69,9 @@ def test_known_empty_pictures_are_added_to_both_parts(tmp_path: Path) -> None:
     check(tmp_path / "set", "yolo", (7, 3, None), empty=tmp_path / "nothing")
     picture(tmp_path / "one" / "n.jfif")  # nothing to share out: it goes to training
     check(tmp_path / "set", "yolo", (4, 2, None), empty=tmp_path / "one")
+    for name in ("o", "p"):  # nor is there where all are equal
+        shutil.copyfile(tmp_path / "one" / "n.jfif", tmp_path / "one" / f"{name}.jfif")
+    check(tmp_path / "set", "yolo", (6, 2, None), empty=tmp_path / "one")
     (tmp_path / "none").mkdir()
     with pytest.raises(DatasetError, match=r"--empty .*none: no pictures there"):
         read_splits(tmp_path / "set", empty=tmp_path / "none")

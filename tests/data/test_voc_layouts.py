@@ -40,7 +40,10 @@ def test_voc_lists_are_the_splits_and_train_excludes_val(tmp_path: Path) -> None
 def test_voc_pictures_of_trainval_alone_are_told_beside_train(tmp_path: Path) -> None:
     voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c", "d", "e"]})
     lines = check(tmp_path, "voc", (2, 1, None))
-    said = "2 pictures of trainval are left out, such as d.png: they are in neither train nor val"
+    said = (
+        "2 pictures of lists beside train's are left out, such as d.png: they are in none of "
+        "train, val and test"
+    )
     assert said in lines
     assert said in examine(tmp_path).lines
     text(tmp_path / "ImageSets" / "Main" / "trainval.txt", "a\nb\nc\n")
@@ -213,4 +216,51 @@ def test_an_xml_file_that_cannot_be_read_is_no_missing_picture(
     problems = examined.layout.problems
     assert [(one.kind, one.place) for one in problems] == [("unreadable-file", str(broken))]
     with pytest.raises(DatasetError, match=r"b\.xml: not valid XML"):
+        read_splits(tmp_path)
+
+
+def test_voc_pictures_of_cvats_default_list_beside_train_are_told(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"], "default": ["c", "d"]})
+    (said,) = [line for line in check(tmp_path, "voc", (2, 1, None)) if "left out" in line]
+    assert said.startswith("1 pictures of lists beside train's are left out, such as d.png")
+
+
+def test_voc_xml_files_beside_the_folders_of_splits_are_told(tmp_path: Path) -> None:
+    for place in ("train/a", "train/b", "val/c", "d", "more/e"):
+        picture(tmp_path / "JPEGImages" / f"{place}.png")
+        voc(tmp_path / "Annotations" / f"{place}.xml")
+    lines = check(tmp_path, "voc", (2, 1, None))
+    folder = tmp_path / "Annotations"
+    said = f"2 XML files in {folder} are left out, such as d.xml: they are in no folder of "
+    assert [line for line in lines if "XML" in line] == [f"{said}val or train"]
+
+
+def test_voc_lists_find_xml_files_in_folders_below_annotations(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"train": ["a", "b"], "val": ["c"]})
+    (tmp_path / "Annotations" / "more").mkdir()
+    (tmp_path / "Annotations" / "b.xml").rename(tmp_path / "Annotations" / "more" / "b.xml")
+    check(tmp_path, "voc", (2, 1, None))
+    voc(tmp_path / "Annotations" / "again" / "b.xml")
+    said = r"train\.txt line 2: 2 XML files are called 'b', .*write the name with its folder"
+    with pytest.raises(DatasetError, match=said):
+        read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (0, 1)])
+def test_voc_names_that_end_like_a_flag_are_whole(tmp_path: Path, numbers: tuple[int, ...]) -> None:
+    voc_year(tmp_path, {"train": [f"photo {n}" for n in numbers], "val": ["a"]})
+    picture(tmp_path / "JPEGImages" / "photo.png")
+    voc(tmp_path / "Annotations" / "photo.xml")
+    check(tmp_path, "voc", (len(numbers), 1, None))
+    names = [f"JPEGImages/photo {n}.png" for n in numbers]
+    assert read_split(tmp_path, "train").file_names.tolist() == names
+
+
+def test_voc_flags_are_taken_off_where_every_line_has_one(tmp_path: Path) -> None:
+    voc_year(tmp_path, {"train": ["a", "b", "c d"], "val": ["e"]})
+    lists = tmp_path / "ImageSets" / "Main"
+    text(lists / "train.txt", "a  1\n\nb.png  -1\nc d 0\n")
+    check(tmp_path, "voc", (3, 1, None))
+    text(lists / "train.txt", "a  1\nb\n")
+    with pytest.raises(DatasetError, match=r"train\.txt line 1: neither .* called 'a  1'"):
         read_splits(tmp_path)

@@ -13,7 +13,7 @@ from defusedxml import ElementTree
 from PIL import Image
 
 from iouaware.data.dataset import Dataset, DatasetBuilder
-from iouaware.data.layouts import read_splits
+from iouaware.data.layouts import read_splits, recognise
 from iouaware.data.writers import WRITERS, write_coco, write_voc, write_yolo
 from iouaware.errors import DatasetError
 
@@ -154,6 +154,21 @@ def test_pictures_of_one_name_are_numbered(tmp_path: Path, form: str) -> None:
         np.testing.assert_allclose(target.boxes, [[1, 1, 9, 9 + number]], atol=1e-4)
     # VOC keeps the pictures of both splits in one folder
     assert Path(again.val.file_name(0)).stem == ("a-4" if form == "voc" else "a")
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_data_without_a_split_come_back_whole(tmp_path: Path, form: str) -> None:
+    splits = [
+        make_dataset(tmp_path / "all", [(8, 4, 24, 14)], split="all"),
+        make_dataset(tmp_path / "test", [(8, 4, 24, 20)], split="test"),  # of the same name
+    ]
+    splits = splits[:1] if form == "yolo" else splits  # YOLO has either
+    WRITERS[form](splits, tmp_path / "out")
+    layout, _ = recognise(tmp_path / "out", None)
+    assert set(layout.parts) == {one.split for one in splits}
+    for one in splits:
+        again = layout.parts[one.split].read(one.split, None, False)
+        np.testing.assert_allclose(again.boxes, one.boxes, atol=1e-5)
 
 
 def test_missing_picture_is_named(tmp_path: Path) -> None:

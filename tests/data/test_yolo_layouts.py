@@ -112,7 +112,12 @@ def test_yolo_labels_without_a_picture_are_named(tmp_path: Path) -> None:
         ("names: [cat]\nnc: 3\n", "nc is 3, but there are 1 names"),
         ("names: [cat, cat]\n", "class name 'cat' is empty or there twice"),
         ("names: [on, off]\n", "a class is named True, which is how YAML reads on"),
-        ("names: {a: cat}\n", "keys of names are not all whole numbers"),
+        ("names: {a: cat}\n", "names has the key 'a', expected a whole number"),
+        ("names: {0: cat, 1: dog, 1.5: bird}\n", r"names has the key 1\.5, expected a whole"),
+        ("names: {0: cat, '0': dog}\n", "names has the key 0 twice, expected it once"),
+        ("names:\n  0: cat\n  1: dog\n  1: bird\n", "key '1' is there twice.* line 4"),
+        ("names: [cat, null]\n", "a class is named None, expected a text; put the name in quotes"),
+        ("names: [1.10]\n", r"a class is named 1\.1, expected a text; put the name in quotes"),
         ("names: [cat]\ntrain: nowhere\n", "train is 'nowhere', which is neither"),
         ("names: [cat]\ntrain: images\nval: valid/images\n", "val is 'valid/images', which"),
     ],
@@ -248,3 +253,80 @@ def test_yolo_two_pictures_never_share_a_label_file(tmp_path: Path, listed: bool
     text(tmp_path / "labels" / "0.png.txt", "")
     dataset = read_split(tmp_path, "all")
     assert [dataset.file_name(int(row)) for row in dataset.empty_images()] == ["images/0.png"]
+
+
+def test_names_that_yaml_reads_to_base_8_and_60_stay_as_they_are_written(tmp_path: Path) -> None:
+    yolo_picture(tmp_path / "images" / "train" / "0.png")
+    yolo_picture(tmp_path / "images" / "val" / "0.png")
+    names = "{00: 050, 01: 060, 02: 1:30, 3: 100, '4': 0x10, 5: yes sir}"
+    splits = "train: images/train\nval: images/val\n"
+    text(tmp_path / "data.yaml", f"names: {names}\n{splits}")
+    read = read_split(tmp_path)
+    assert read.class_names == ("050", "060", "1:30", "100", "0x10", "yes sir")
+    assert read.category_ids == (0, 1, 2, 3, 4, 5)
+
+
+def test_yolo_pictures_outside_the_folders_of_splits_are_told(tmp_path: Path) -> None:
+    for place in ("train/a", "train/b", "val/c", "eval/d", "e"):
+        yolo_picture(tmp_path / "images" / f"{place}.png")
+    text(tmp_path / "classes.txt", "cat\n")
+    lines = check(tmp_path, "yolo", (2, 1, None))
+    folder = tmp_path / "images"
+    said = f"2 pictures in {folder} are left out, such as e.png: they are in no folder of "
+    assert lines[1:] == [f"{said}val or train"]
+
+
+def test_darknets_obj_data_says_where_the_lists_are(tmp_path: Path) -> None:
+    for n in range(6):
+        yolo_picture(tmp_path / "pictures" / f"{n}.png")
+    for name, numbers in (("training_list", (0, 1, 2)), ("validation_list", (4, 5))):
+        text(tmp_path / f"{name}.txt", "".join(f"data/pictures/{n}.png\n" for n in numbers))
+    text(tmp_path / "own.names", "cat\n")
+    lists = "train = data/training_list.txt\nvalid=data/validation_list.txt\n"
+    text(tmp_path / "obj.data", f"classes= 1\n{lists}names = data/own.names\nbackup = backup/\n")
+    lines = check(tmp_path, "yolo", (3, 2, None))
+    assert lines[0].startswith("YOLO (own.names), ")
+    assert len(lines) == 1
+    text(tmp_path / "obj.data", "names=own.names\ntrain=training_list.txt\nvalid=gone.txt\n")
+    lines = check(tmp_path, "yolo", (2, 1, None))
+    assert lines[1] == "obj.data names gone.txt for valid, which is not there"
+    text(tmp_path / "obj.data", "names=own.names\ntrain=training_list.txt\nvalid=training_list.txt")
+    lines = check(tmp_path, "yolo", (2, 1, None))
+    assert lines[1] == "val is left out: its list training_list.txt is another part's too"
+
+
+@pytest.mark.parametrize("place", ["labels", "images"])
+@pytest.mark.parametrize("id_", ["0", "0.0"])
+def test_label_files_without_a_picture_are_seen_wherever_they_may_lie(
+    tmp_path: Path, place: str, id_: str
+) -> None:
+    for n in range(3):
+        yolo_picture(tmp_path / "images" / f"{n}.png", tmp_path / place / f"{n}.txt")
+    text(tmp_path / "classes.txt", "cat\n")
+    text(tmp_path / place / "notes.txt", "four pictures of cats in all")
+    check(tmp_path, "yolo", (2, 1, None))
+    text(tmp_path / place / "gone.txt", f"{id_} .5 .5 .2 .2\n")
+    with pytest.raises(DatasetError, match=rf"{place}/gone\.txt: no picture gone\.\*"):
+        read_splits(tmp_path)
+
+
+def test_label_files_beside_pictures_that_have_others_in_labels_are_no_orphans(
+    tmp_path: Path,
+) -> None:
+    for n in range(3):
+        yolo_picture(tmp_path / "images" / f"{n}.png")
+        text(tmp_path / "images" / f"{n}.txt", "0 .1 .1 .1 .1\n")
+    text(tmp_path / "classes.txt", "cat\n")
+    check(tmp_path, "yolo", (2, 1, None))
+
+
+def test_a_label_file_of_a_listed_picture_in_another_case_is_told(tmp_path: Path) -> None:
+    for n in range(3):
+        yolo_picture(tmp_path / "obj" / f"IMG_{n}.png")
+    text(tmp_path / "obj" / "img_9.txt", YOLO_LINE)  # of a picture that no list has
+    text(tmp_path / "obj.names", "cat\n")
+    text(tmp_path / "train.txt", "".join(f"obj/IMG_{n}.png\n" for n in range(3)))
+    check(tmp_path, "yolo", (2, 1, None))
+    (tmp_path / "obj" / "IMG_1.txt").rename(tmp_path / "obj" / "img_1.txt")
+    with pytest.raises(DatasetError, match=r"img_1\.txt: no picture img_1\.\*, and .*IMG_1\.png"):
+        read_splits(tmp_path)

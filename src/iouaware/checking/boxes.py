@@ -9,6 +9,7 @@ import numpy as np
 from iouaware.boxes import pairwise_iou
 from iouaware.checking.findings import Finding, find
 from iouaware.checking.reading import box_text, relative_text
+from iouaware.data.dataset import Dataset
 from iouaware.data.examining import ExaminedSet
 from iouaware.structures import BoolArray, IntArray
 
@@ -18,6 +19,7 @@ _EQUAL_PX = 0.05
 # two boxes of one class that overlap as much are mostly one object; crowds overlap less
 _SAME_OBJECT = 0.8
 _THIN_PX = 2.0
+_BLOCK = 256  # boxes compared with all others of their picture at a time
 
 
 def find_box_problems(examined: ExaminedSet) -> list[Finding]:
@@ -64,20 +66,27 @@ def _pairs(examined: ExaminedSet, split: str) -> Iterator[tuple[int, int, str]]:
     for image in np.flatnonzero(np.diff(dataset.offsets) > 1):
         rows = np.arange(dataset.offsets[image], dataset.offsets[image + 1])
         rows = rows[~dataset.ignored[rows]]
-        boxes, labels = dataset.boxes[rows], dataset.labels[rows]
-        iou = np.triu(pairwise_iou(boxes, boxes), 1)  # [N, N], each pair once
-        if not (iou >= _SAME_OBJECT).any():
-            continue
-        same = labels[:, None] == labels[None, :]  # [N, N]
-        equal = np.abs(boxes[:, None] - boxes[None]).max(axis=2) <= _EQUAL_PX  # [N, N]
-        upper = np.triu(np.ones_like(same), 1)
-        for kind, found in (
-            ("duplicate-box", upper & equal & same),
-            ("two-classes", upper & equal & ~same),
-            ("double-box", (iou >= _SAME_OBJECT) & same & ~equal),
-        ):
-            for second in np.flatnonzero(found.any(axis=0)):
-                yield int(rows[found[:, second].argmax()]), int(rows[second]), kind
+        for start in range(0, len(rows), _BLOCK):
+            for first, second, kind in _pairs_in(dataset, rows[: start + _BLOCK], start):
+                yield int(rows[first]), int(rows[second]), kind
+
+
+def _pairs_in(dataset: Dataset, rows: IntArray, start: int) -> Iterator[tuple[int, int, str]]:
+    """Yield what ``_pairs`` does of the M boxes from ``start`` on, as places in the N rows."""
+    boxes, labels = dataset.boxes[rows], dataset.labels[rows]
+    earlier = np.arange(len(rows))[:, None] < np.arange(start, len(rows))  # [N, M], each pair once
+    alike = earlier & (pairwise_iou(boxes, boxes[start:]) >= _SAME_OBJECT)  # [N, M]
+    if not alike.any():
+        return
+    same = labels[:, None] == labels[start:]  # [N, M]
+    equal = np.abs(boxes[:, None] - boxes[start:]).max(axis=2) <= _EQUAL_PX  # [N, M]
+    for kind, found in (
+        ("duplicate-box", earlier & equal & same),
+        ("two-classes", earlier & equal & ~same),
+        ("double-box", alike & same & ~equal),
+    ):
+        for second in np.flatnonzero(found.any(axis=0)).tolist():
+            yield int(found[:, second].argmax()), start + second, kind
 
 
 def _find_slivers(examined: ExaminedSet, split: str) -> Iterator[Finding]:

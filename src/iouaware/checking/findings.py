@@ -72,6 +72,7 @@ KINDS = _table(
     ("missing-split", "error", "parts that are not there", "correct the path"),
     ("no-training", "error", "data without a part to learn from", "add a training part"),
     ("no-pictures", "error", "parts without pictures", "put pictures there, or take the part out"),
+    ("too-few-pictures", "error", "data too few to be split", "add pictures, or a validation part"),
     ("missing-picture", "error", "pictures that are not there", "put the picture there, or take "
      "its annotations out"),
     ("unreadable-picture", "error", "pictures that cannot be read", "replace the picture or take "
@@ -103,6 +104,7 @@ KINDS = _table(
      "missing"),
     ("not-decoded", "note", "pictures looked at by their headers alone", "see all with --decode "
      "all"),
+    ("not-compared", "note", "pictures not compared with others", "compare all with --decode all"),
     # boxes
     ("unreadable-box", "error", "annotations that cannot be read", _CORRECT_BOX),
     (mending.NOT_FINITE, "error", "boxes that are no numbers", _CORRECT_BOX),

@@ -15,12 +15,13 @@ from iouaware.checking.reading import relative_text
 from iouaware.checking.thumbnails import (
     Decode,
     Thumbnails,
+    choose_compared,
     choose_pictures,
     find_alike,
     read_thumbnails,
 )
 from iouaware.checking.turns import find_turned
-from iouaware.data.examining import ExaminedSet
+from iouaware.data.examining import ExaminedSet, whole_key
 from iouaware.data.pictures import map_threads
 from iouaware.data.splitting import hash_file
 from iouaware.errors import DatasetError
@@ -98,11 +99,17 @@ def find_picture_problems(
         found.append(find("not-decoded", f"{message}; of the others only the headers were read"))
     groups = list(group_equal_files(pictures))
     equal = {index: group[0] for group in groups for index in group}
+    found += _tell_too_few(examined, pictures, equal)
     for group in groups:
         found += _tell_copies(pictures, group)
+    compared = choose_compared(len(thumbnails.rows), decode)
+    if len(compared) < len(thumbnails.rows):
+        message = f"{len(compared):,} of {len(thumbnails.rows):,} pictures were compared"
+        found.append(find("not-compared", f"{message} to find nearly equal ones"))
+    rows = thumbnails.rows[compared]
     alike = (
-        (int(thumbnails.rows[first]), int(thumbnails.rows[second]))
-        for first, second in find_alike(thumbnails.pixels)
+        (int(rows[first]), int(rows[second]))
+        for first, second in find_alike(thumbnails.pixels[compared])
     )
     alike = (pair for pair in alike if equal.get(pair[0], -1) != equal.get(pair[1], -2))
     found += _tell_alike(pictures, alike)
@@ -140,6 +147,20 @@ def _tell_dark(pictures: PictureList, thumbnails: Thumbnails) -> Iterator[Findin
                 split=pictures.splits[index],
                 file=pictures.names[index],
             )
+
+
+def _tell_too_few(
+    examined: ExaminedSet, pictures: PictureList, equal: dict[int, int]
+) -> Iterator[Finding]:
+    """Tell data that training would have to split and cannot: all of one picture."""
+    training = whole_key(examined)
+    if training is None or "val" in examined.parts:
+        return
+    own = [index for index, split in enumerate(pictures.splits) if split == training]
+    different = {equal.get(index, index) for index in own}
+    if len(different) == 1:
+        message = f"{len(own)} pictures (1 different) and no validation part"
+        yield find("too-few-pictures", message, split=training)
 
 
 def _tell_copies(pictures: PictureList, group: Sequence[int]) -> Iterator[Finding]:

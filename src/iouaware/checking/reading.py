@@ -45,12 +45,12 @@ def relative_text(text: str, root: Path) -> str:
 
 
 def _pictures_by_name(part: ExaminedPart) -> _Pictures:
-    """Return path, width and height, px, of pictures by their path and by its last part alone."""
+    """Return path, width and height, px, of pictures by their path."""
     dataset, pictures = part.dataset, {}
     for index in range(len(dataset)):
         width, height = dataset.image_wh[index].tolist()
         path = dataset.file_name(index)
-        pictures[path.rpartition("/")[2]] = pictures[path] = (path, width, height)
+        pictures[path] = (path, width, height)
     return pictures
 
 

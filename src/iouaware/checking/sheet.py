@@ -20,16 +20,21 @@ _RED = (230, 0, 0)
 _Place = tuple[str, int]  # split and index of a picture
 
 
-def refuse_other_suffix(path: Path) -> None:
-    """See that a sheet's name is a picture's, before the work is done.
+def refuse_unfit_sheet(path: Path) -> None:
+    """See that a sheet's name is a picture's and a new one, before the work is done.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is not; it may be a picture of the data set.
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise ConfigError(
             f"--sheet {path}: found a name ending in {path.suffix or 'nothing'}, expected a "
             "picture's, such as sheet.jpg"
+        )
+    if path.exists():
+        raise ConfigError(
+            f"--sheet {path}: the file exists, expected a new one; nothing is written over: give "
+            "another --sheet"
         )
 
 
@@ -42,7 +47,7 @@ def write_sheet(examined: ExaminedSet, findings: Sequence[Finding], path: Path) 
     Args:
         examined: what was read.
         findings: gravest first.
-        path: a picture file, as ``refuse_other_suffix`` lets pass; replaced if there.
+        path: a picture file, as ``refuse_unfit_sheet`` lets pass.
 
     Returns:
         How many pictures are on it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,8 @@ Decode = Literal["auto", "all", "none"]
 
 # decoded unless told otherwise: about fifteen seconds' worth, JPEGs being read at reduced size
 BUDGET_PX = 4_000_000_000
+# compared with each other unless told otherwise: about ten seconds' worth
+MOST_COMPARED = 20_000
 _FULL_COST = 4  # a picture of another format takes as long as a JPEG so many times its size
 _JPEG = (".jpg", ".jpeg", ".jfif")
 _SIDE = 24
@@ -96,8 +99,21 @@ def read_thumbnails(paths: Sequence[Path], chosen: Sequence[int]) -> Thumbnails:
     return Thumbnails(np.array(rows, np.int64), stacked, broken)
 
 
+def choose_compared(count: int, decode: Decode) -> NDArray[np.int64]:
+    """Choose the thumbnails to compare with each other, which takes the square of their number.
+
+    Args:
+        count: how many there are.
+        decode: ``auto`` takes an evenly spread share of very many, else all are taken.
+    """
+    taken = min(count, MOST_COMPARED) if decode == "auto" else count
+    return np.arange(taken, dtype=np.int64) * count // max(1, taken)
+
+
 def find_alike(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of rows whose thumbnails show the same picture, in order, the smaller row first.
+    """Yield pairs of rows whose thumbnails show the same picture, the smaller row first.
+
+    Of the pairs of one second row, those with a smaller first row come before.
 
     Brightness, contrast and colour may differ, and the picture may have been stored anew, resized
     or cut by a pixel or two. A picture of a single colour is like no other.
@@ -110,12 +126,14 @@ def find_alike(pixels: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
     spread = values.std(axis=1, keepdims=True)  # [D, 1], grey levels
     values /= np.maximum(spread, 1)  # so that a plain picture correlates with none
     length = values.shape[1]
-    for start in range(0, len(values), _BLOCK):
-        rows = values[start : start + _BLOCK]
-        correlation = rows @ values[start:].T / length  # [block, D - start]
-        for offset, alike in enumerate(correlation >= _CORRELATION):
+    starts = range(0, len(values), _BLOCK)
+    for start, other_start in combinations_with_replacement(starts, 2):
+        rows, columns = (values[at : at + _BLOCK] for at in (start, other_start))
+        alike = rows @ columns.T / length >= _CORRELATION  # [block, block]
+        for offset in np.flatnonzero(alike.any(axis=1)).tolist():
             first = start + offset
-            others = first + 1 + np.flatnonzero(alike[offset + 1 :])  # the rows after this one
+            others = other_start + np.flatnonzero(alike[offset])
+            others = others[others > first]
             gaps = np.abs(values[others] - values[first]).max(axis=1, initial=0)
             larger = np.maximum(spread[others, 0], spread[first, 0])
             for second in others[gaps * larger <= _CELL_DIFFERENCE].tolist():

@@ -55,8 +55,11 @@ def read_coco(
     content = read_coco_json(annotations)
     own = coco_classes(content, annotations)
     classes = classes or own
-    labels = classes.labels_of(own.names, str(annotations))
-    label_of_id = {id_: labels[name] for id_, name in zip(own.ids, own.names, strict=True)}
+    used = {id_ for row in content["annotations"] if isinstance(id_ := row.get("category_id"), int)}
+    # a category that training lacks does no harm where no box is of it
+    named = {id_: name for id_, name in zip(own.ids, own.names, strict=True) if id_ in used}
+    labels = classes.labels_of(named.values(), str(annotations))
+    label_of_id = {id_: labels[name] for id_, name in named.items()}
     listed = _with_own_id(content["images"], annotations, examination)
     by_image = _group_by_image(content, annotations, examination)
     images, paths, declared = _find_pictures(listed, annotations, finder, examination)
@@ -72,9 +75,9 @@ def read_coco(
         for place, row in rows:
             name = _name(annotations, row, place)
             with noting(examination, "unreadable-box", path, name):
-                box = _read_box(row, name, builder.mended, path.name)
+                box = _read_box(row, name, builder.mended, builder.relative(path))
                 area = _read_area(row, name)
-                is_crowd = _read_crowd(row, name, builder.mended, path.name)
+                is_crowd = _read_crowd(row, name, builder.mended, builder.relative(path))
                 with noting(examination, "unknown-class", path, name):
                     wanted.append(_label(row, label_of_id, own, name))
                     boxes.append(box)

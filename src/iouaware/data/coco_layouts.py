@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from iouaware.data.examination import Examination
-from iouaware.data.parts import ALL, SPLIT_ALIASES, CocoPart, Layout, split_folders, split_of
+from iouaware.data.parts import CocoPart, Layout
 from iouaware.data.picture_finder import PictureFinder
+from iouaware.data.split_names import ALL, SPLIT_ALIASES, TRAINING_KEYS, split_folders, split_of
 from iouaware.parsing import parse_json
 
 # COCO's other tasks lie in the same folder
-_OTHER_TASKS = ("captions", "keypoints", "panoptic", "stuff", "image_info")
+_OTHER_TASKS = re.compile(r"(?<![a-z])(captions|keypoints|panoptic|stuff|image_info)(?![a-z])")
 
 
 def find_coco(
@@ -34,7 +36,7 @@ def find_coco(
         return Layout("coco", data.name, {ALL: part})
     files = _json_files(data)
     parts: dict[str, CocoPart] = {}
-    notes = []
+    notes = _leave_out_unused(files)
     for split, candidates in files.items():
         chosen = candidates[0]
         parts[split] = CocoPart(chosen, _finder(data, chosen, images), data)
@@ -43,8 +45,23 @@ def find_coco(
             notes.append(f"{split} is read from {chosen.name}, not from {others}")
     if not parts:
         return None
-    first = next(iter(parts.values())).annotations
+    first = next(parts[key] for key in (*TRAINING_KEYS, *parts) if key in parts).annotations
     return Layout("coco", first.relative_to(data).as_posix(), {**parts}, tuple(notes))
+
+
+def _leave_out_unused(files: dict[str, list[Path]]) -> list[str]:
+    """Take out files that are not read beside another that training learns from; return notes."""
+    notes = []
+    if "train" in files and "trainval" in files:
+        name = files["trainval"][0].name
+        notes.append(f"{name} is not read: beside train it is taken for the sum of train and val")
+    if ALL in files and ("train" in files or "trainval" in files):
+        notes += [
+            f"{path.name} is not read: its name says no split, and there is a training part; if it "
+            "is one, call it val.json or test.json"
+            for path in files.pop(ALL)
+        ]
+    return notes
 
 
 def _json_files(data: Path) -> dict[str, list[Path]]:
@@ -112,7 +129,7 @@ def _is_labelled(path: Path) -> bool:
 
 def _holds_boxes(path: Path) -> bool:
     """Tell a COCO file from other JSON by its words, so that a malformed one is known too."""
-    if any(task in path.stem.lower() for task in _OTHER_TASKS):
+    if _OTHER_TASKS.search(path.stem.lower()):
         return False
     if path.name == "_annotations.coco.json" or path.stem.startswith("instances"):
         return True
@@ -130,4 +147,4 @@ def _finder(data: Path, annotations: Path, images: Path | None) -> PictureFinder
     names += SPLIT_ALIASES.get(split or "", ())
     folders = [data / place / name for name in names for place in ("images", ".", "data")]
     folders += [data / "images" / "default", data / "images", data / "data"]
-    return PictureFinder([*folders, annotations.parent, data], data, images)
+    return PictureFinder([*folders, annotations.parent, data], data, images, split)

@@ -196,7 +196,7 @@ class DatasetBuilder:
         """
         boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
         count = len(boxes)
-        name = self._relative(Path(path))
+        name = self.relative(Path(path))
         _refuse_unwritable(name, "file name")
         self._file_names.append(name)
         self._image_wh.append((width, height))
@@ -262,7 +262,8 @@ class DatasetBuilder:
             mended=self.mended,
         )
 
-    def _relative(self, path: Path) -> str:
+    def relative(self, path: Path) -> str:
+        """Return the name that a picture has in the data set: relative to its root."""
         if path.is_absolute() and path.is_relative_to(self._root):
             path = path.relative_to(self._root)
         return path.as_posix()

@@ -8,7 +8,7 @@ from pathlib import Path
 from iouaware.data.dataset import Dataset
 from iouaware.data.examination import Examination, noting
 from iouaware.data.layouts import recognise
-from iouaware.data.parts import ALL
+from iouaware.data.split_names import ALL, TRAINING_KEYS
 
 # what is learnt from stands first, what must stay as it is last
 PART_ORDER = ("train", "trainval", ALL, "val", "test")
@@ -74,7 +74,9 @@ def examine(data: Path, images: Path | None = None) -> ExaminedSet:
             dataset = part.read(split, None, False, examination)
         if dataset is not None:
             parts[split] = ExaminedPart(dataset, examination)
-    root = data.absolute() if data.is_dir() else data.absolute().parent
+    given = data.absolute() if data.is_dir() else data.absolute().parent
+    # of annotations/train.json the folder above is the root
+    root = next((part.dataset.root for part in parts.values()), given)
     return ExaminedSet(
         layout.format, layout.found_by, root, parts, layout_notes, (*lines, *layout.notes)
     )
@@ -82,4 +84,4 @@ def examine(data: Path, images: Path | None = None) -> ExaminedSet:
 
 def whole_key(examined: ExaminedSet) -> str | None:
     """Return the name of the part that training learns from, None where it could not be read."""
-    return next((key for key in ("train", "trainval", ALL) if key in examined.parts), None)
+    return next((key for key in TRAINING_KEYS if key in examined.parts), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -42,6 +42,12 @@ def list_files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
     with os.scandir(folder) as entries:
         names = [one.name for one in entries if _counts(one.name, suffixes) and one.is_file()]
     return [folder / name for name in sorted(names)]
+
+
+def outside(files: Iterable[Path], folders: Iterable[Path]) -> list[Path]:
+    """Return the files that lie in none of the folders, nor below one."""
+    inside = set(folders)
+    return [path for path in files if inside.isdisjoint(path.parents)]
 
 
 class Namesakes:

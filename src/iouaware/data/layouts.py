@@ -14,9 +14,10 @@ from iouaware.data.coco_layouts import find_coco
 from iouaware.data.dataset import Dataset, DatasetBuilder, join_datasets
 from iouaware.data.examination import Examination
 from iouaware.data.oddities import find_oddities
-from iouaware.data.parts import ALL, Layout
+from iouaware.data.parts import Layout
 from iouaware.data.pictures import list_pictures, map_threads, verify_images
-from iouaware.data.splitting import split_by_content
+from iouaware.data.split_names import ALL, TRAINING_KEYS
+from iouaware.data.splitting import has_two_contents, split_by_content
 from iouaware.data.unrecognised import describe_found
 from iouaware.data.voc_layouts import find_voc
 from iouaware.data.yolo_layouts import find_yolo
@@ -216,7 +217,7 @@ def _read_on(
 
 def _training_key(layout: Layout) -> str | None:
     """Return the part to learn from."""
-    return next((key for key in ("train", "trainval", ALL) if key in layout.parts), None)
+    return next((key for key in TRAINING_KEYS if key in layout.parts), None)
 
 
 def _read_training(
@@ -236,7 +237,7 @@ def _read_training(
         read = [whole, val]
         if extra is None:
             return whole, val, False, read
-        if len(extra) == 1:  # nothing to share out
+        if not has_two_contents(extra):  # nothing to share out
             return join_datasets([whole, extra]), val, False, read
         more_train, more_val = split_by_content(extra)
         train = join_datasets([whole, extra.subset(more_train)])

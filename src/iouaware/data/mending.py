@@ -44,7 +44,7 @@ class Mended:
 
     Attributes:
         counts: kind, a phrase such as ``boxes without area dropped`` -> how often.
-        files: kind -> the first few file names, one more than are told.
+        files: kind -> the first few pictures, one more than are told.
         strict: whether a repair is an error instead.
         examination: also takes note of each repair, where data are examined.
     """
@@ -65,7 +65,7 @@ class Mended:
 
         Args:
             kind: a phrase that stands before the count.
-            file: where it was made.
+            file: the picture that it was made in, relative to the data set.
             place: names file and annotation, for ``strict``; the file where left out.
             box: x1 y1 x2 y2 px as read, where the repair is one to a box.
 

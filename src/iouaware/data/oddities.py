@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -23,14 +24,15 @@ def find_oddities(parts: Sequence[Dataset]) -> list[str]:
                 f"{example}; are label files missing?"
             )
     train = parts[0]
-    names = set(train.file_names.tolist())
-    for dataset in parts[1:]:
-        shared = sorted(names.intersection(dataset.file_names.tolist()))
+    for other, dataset in combinations(parts, 2):
+        shared = sorted(set(other.file_names.tolist()).intersection(dataset.file_names.tolist()))
         if shared:
+            place = "training" if other is train else other.split
             lines.append(
                 f"warning: {len(shared):,} of the {len(dataset):,} pictures of {dataset.split} "
-                f"are in training too, such as {shared[0]}; its figures will be too good"
+                f"are in {place} too, such as {shared[0]}; its figures will be too good"
             )
+    for dataset in parts[1:]:
         unseen = np.flatnonzero((train.class_counts() == 0) & (dataset.class_counts() > 0))
         if len(unseen):
             listed = ", ".join(train.class_names[label] for label in unseen[:5])

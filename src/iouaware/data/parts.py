@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,16 +13,6 @@ from iouaware.data.examination import Examination
 from iouaware.data.picture_finder import PictureFinder
 from iouaware.data.voc import read_voc, voc_classes
 from iouaware.data.yolo import read_yolo
-
-# the whole of a data set that has no split of its own
-ALL = "all"
-SPLIT_ALIASES: Mapping[str, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing"),
-    "trainval": ("trainval",),
-}
-_WORD = re.compile(r"[a-z]+")
 
 
 class Part(Protocol):
@@ -150,25 +138,3 @@ class YoloPart:
             strict=strict,
             examination=examination,
         )
-
-
-def split_of(name: str) -> str | None:
-    """Return the split that a file or folder name speaks of, None where it does not.
-
-    ``instances_val2017`` is val, ``valid`` is val, ``trainval`` is trainval.
-    """
-    words = _WORD.findall(name.lower())
-    for split, aliases in SPLIT_ALIASES.items():
-        if any(word in aliases for word in words):
-            return split
-    return None
-
-
-def split_folders(data: Path) -> dict[str, Path]:
-    """Return the folders right below that are called after a split; the shortest name wins."""
-    found: dict[str, Path] = {}
-    for folder in sorted(data.iterdir(), key=lambda path: (len(path.name), path.name)):
-        for split, aliases in SPLIT_ALIASES.items():
-            if folder.is_dir() and folder.name.lower() in aliases:
-                found.setdefault(split, folder)
-    return found

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from iouaware.data.examination import Examination, noting
 from iouaware.data.pictures import list_pictures
+from iouaware.data.split_names import split_of_folder
 from iouaware.errors import DatasetError, shown
 
 # Label Studio puts eight hexadecimal digits before the name of each file it is given
@@ -27,16 +28,24 @@ class PictureFinder:
     A name is tried as a path below each folder, then without its leading parts, one by one. Then
     its last part is looked for anywhere below the tree: as it is, without a hash prefix, whatever
     its case. Of several pictures of that name, the one whose folders are most like the name's is
-    taken.
+    taken; never one in a folder called after another split, unless the name says so, for many sets
+    number the pictures of each split from 1.
     """
 
-    def __init__(self, folders: Sequence[Path], tree: Path, images: Path | None = None) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        tree: Path,
+        images: Path | None = None,
+        split: str | None = None,
+    ) -> None:
         """Look in these folders.
 
         Args:
             folders: the likely ones, best first; those that do not exist are passed over.
             tree: searched by name when nothing is found in the folders.
             images: what ``--images`` says; it replaces both.
+            split: of the annotations, where they are of one.
 
         Raises:
             DatasetError: ``images`` is no folder.
@@ -49,6 +58,7 @@ class PictureFinder:
             folders, tree = [images], images
         self._folders = [folder for folder in folders if folder.is_dir()]
         self._tree = tree
+        self._own = {"train", "val", split} if split == "trainval" else {split}
 
     def find(self, name: str, where: str) -> Path:
         """Return the file that a name means.
@@ -67,16 +77,21 @@ class PictureFinder:
                 path = os.path.join(folder, tail)  # noqa: PTH118  many times as quick as Path
                 if tail and os.path.isfile(path):  # noqa: PTH113
                     return Path(path)
+        passed_over: list[Path] = []
         for spelling in spellings:
             path_found = self._search(
-                self._by_name, PurePosixPath(spelling), lambda path: path.name, where
+                self._by_name, PurePosixPath(spelling), lambda path: path.name, where, passed_over
             )
             if path_found is not None:
                 return path_found
         places = ", ".join(dict.fromkeys(map(str, [*self._folders[:3], self._tree])))
+        theirs = "".join(
+            f"; {path} is another split's: if it is meant, name it with its folder"
+            for path in passed_over[:1]
+        )
         raise DatasetError(
-            f"{where}: no picture {shown(name)} in {places} or below; put it there, or say where "
-            "the pictures are with --images DIR"
+            f"{where}: no picture {shown(name)} in {places} or below{theirs}; put it there, or say "
+            "where the pictures are with --images DIR"
         )
 
     def find_stem(self, stem: PurePosixPath | Path, where: str) -> Path | None:
@@ -89,7 +104,7 @@ class PictureFinder:
         Raises:
             DatasetError: there are several equally good ones.
         """
-        return self._search(self._by_stem, stem, lambda path: path.stem, where)
+        return self._search(self._by_stem, stem, lambda path: path.stem, where, [])
 
     def _search(
         self,
@@ -97,9 +112,14 @@ class PictureFinder:
         wanted: PurePosixPath | Path,
         part: Callable[[Path], str],
         where: str,
+        passed_over: list[Path],
     ) -> Path | None:
         for name in dict.fromkeys((wanted.name, _HASH_PREFIX.sub("", wanted.name))):
             found = index.get(_fold(name), [])
+            if name != wanted.name:  # without its prefix: a picture with another one is another's
+                found = [path for path in found if not _HASH_PREFIX.match(part(path))]
+            passed_over += [path for path in found if self._is_of_another_split(path, wanted)]
+            found = [path for path in found if path not in passed_over]
             found = [path for path in found if part(path) == name] or found
             found = _most_like(found, wanted.parent.parts)
             if len(found) > 1:
@@ -110,6 +130,14 @@ class PictureFinder:
             if found:
                 return found[0]
         return None
+
+    def _is_of_another_split(self, picture: Path, wanted: PurePosixPath | Path) -> bool:
+        """Tell a picture in a folder called after another split, where the name does not say it."""
+        folders = picture.parent.relative_to(self._tree).parts
+        splits = {folder: split for folder in folders if (split := split_of_folder(folder))}
+        if not splits or self._own == {None} or not self._own.isdisjoint(splits.values()):
+            return False
+        return splits.keys().isdisjoint(wanted.parent.parts)
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:

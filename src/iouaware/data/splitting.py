@@ -56,17 +56,30 @@ def split_by_content(dataset: Dataset) -> tuple[IntArray, IntArray]:
             chosen = next(options, None)
             if chosen is not None:
                 move(chosen)
+    moved = sum(len(groups[group]) for group in val)
     for group in range(len(groups)):
-        if sum(len(groups[g]) for g in val) >= wanted:
+        if moved >= wanted:
             break
         if may_move(group):
             move(group)
+            moved += len(groups[group])
     if not val:  # every picture holds the last of some class: one side must do without
         move(0)
     in_val = np.zeros(len(dataset), np.bool_)
     for group in val:
         in_val[groups[group]] = True
     return np.flatnonzero(~in_val).astype(np.int64), np.flatnonzero(in_val).astype(np.int64)
+
+
+def has_two_contents(dataset: Dataset) -> bool:
+    """Tell whether two pictures differ, and read no more of them than that takes.
+
+    Raises:
+        DatasetError: a file cannot be read.
+    """
+    digests = (hash_file(dataset.record(index).path) for index in range(len(dataset)))
+    first = next(digests, None)
+    return any(digest != first for digest in digests)
 
 
 def hash_file(path: Path) -> str:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from iouaware.data.files import walk_files
-from iouaware.data.parts import split_of
+from iouaware.data.split_names import split_of
 from iouaware.data.yolo_pairs import pair_with_texts
 from iouaware.images import IMAGE_SUFFIXES
 

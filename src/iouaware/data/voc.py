@@ -94,7 +94,7 @@ def read_voc(
             path,
             *size,
             [
-                _to_corners(one, builder.mended, path.name, place)
+                _to_corners(one, builder.mended, builder.relative(path), place)
                 for one, place in zip(objects, places, strict=True)
             ],
             [known[one.name] for one in objects],

@@ -7,16 +7,16 @@ from itertools import compress
 from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
-from iouaware.data.files import Namesakes, list_files, list_files_in, read_lines, walk_files
-from iouaware.data.parts import ALL, Layout, VocPart, split_folders, split_of
+from iouaware.data.files import list_files, list_files_in, outside, walk_files
+from iouaware.data.parts import Layout, VocPart
 from iouaware.data.picture_finder import PictureFinder, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
+from iouaware.data.split_names import ALL, split_folders
 from iouaware.data.voc import read_voc_xml
+from iouaware.data.voc_lists import XML, ListedXmls, find_lists, read_list
 from iouaware.errors import DatasetError
-from iouaware.images import IMAGE_SUFFIXES
 
 _Pairs = list[tuple[Path, Path | None]]
-_XML = (".xml",)
 _PICTURE_FOLDERS = ("JPEGImages", "images", "Images")
 
 
@@ -38,7 +38,7 @@ def find_voc(
             one XML file.
     """
     if data.is_file():
-        if data.suffix.lower() in _XML:
+        if data.suffix.lower() in XML:
             read_voc_xml(data)  # tells CVAT's own form, and what is broken
             raise DatasetError(f"{data}: it annotates one picture; expected the folder of them all")
         return None
@@ -83,7 +83,7 @@ def _find_years(data: Path) -> list[_Year]:
         years = []
         for folder in folders:
             for name in ("Annotations", "annotations"):
-                if any(walk_files(folder / name, _XML)):
+                if any(walk_files(folder / name, XML)):
                     years.append(_Year(folder, folder / name))
                     break
         if years:
@@ -96,28 +96,38 @@ def _read_year(
 ) -> dict[str, _Pairs]:
     folders = [year.folder / name for name in _PICTURE_FOLDERS if (year.folder / name).is_dir()]
     tree = folders[0] if folders else year.folder
-    finder = PictureFinder([*folders, year.folder], tree, images)
-    lists = _find_lists(year.folder)
+
+    def finder(split: str) -> PictureFinder:
+        own = None if split == ALL else split
+        return PictureFinder([*folders, year.folder], tree, images, own)
+
+    lists = find_lists(year.folder)
     if not lists:
         own = {
-            split: _Place(folder, finder, images or _picture_folder(tree, folder))
+            split: _Place(folder, finder(split), images or _picture_folder(tree, folder))
             for split, folder in split_folders(year.annotations).items()
-            if any(walk_files(folder, _XML))
+            if any(walk_files(folder, XML))
         }
-        whole = {ALL: _Place(year.annotations, finder, images or tree)}
+        whole = {ALL: _Place(year.annotations, finder(ALL), images or tree)}
+        whole_folder = list_files(year.annotations, XML) if own else []
+        others = outside(whole_folder, [place.annotations for place in own.values()])
+        if others:
+            notes.append(
+                f"{len(others):,} XML files in {year.annotations} are left out, such as "
+                f"{others[0].name}: they are in no folder of {' or '.join(own)}"
+            )
         return _pair_places(own or whole, examination, notes)
     pairs: dict[str, _Pairs] = {}
-    xmls = Namesakes(".xml")
+    xmls = ListedXmls(year.annotations)
     for split, path in lists.items():
         found: _Pairs = []
         named = []
-        for number, stem in _read_list(path):
+        of_split = finder(split)
+        for number, stem in read_list(path, xmls):
             where = f"{path} line {number}"
             with noting(examination, "missing-picture", stem, where):
-                listed = year.annotations / stem
-                xml = xmls.find(listed.parent, listed.name)
-                xml = xml or xmls.find(year.annotations, listed.name)
-                picture = _find_listed(stem, xml, finder, where, examination)
+                xml = xmls.find(stem, where)
+                picture = _find_listed(stem, xml, of_split, where, examination)
                 if picture is not None:
                     found.append((picture, xml))
                     named.append((stem, picture, where))
@@ -129,35 +139,6 @@ def _picture_folder(tree: Path, annotations: Path) -> Path:
     """Return the pictures' folder of the same split, or the whole tree."""
     same = tree / annotations.name
     return same if same.is_dir() else tree
-
-
-def _find_lists(folder: Path) -> dict[str, Path]:
-    """Return ImageSets/Main/{train,val,test,trainval}.txt, or CVAT's default.txt."""
-    found: dict[str, Path] = {}
-    for place in (folder / "ImageSets" / "Main", folder / "ImageSets"):
-        for path in list_files_in(place, (".txt",)):
-            # aeroplane_train.txt and its like list one class
-            split = split_of(path.stem) if path.stem.isalpha() else None
-            if split or path.stem == "default":
-                found.setdefault(split or ALL, path)
-        if found:
-            break
-    return found
-
-
-def _read_list(path: Path) -> list[tuple[int, str]]:
-    """Return line number and name without suffix of each picture listed."""
-    found = []
-    for number, line in enumerate(read_lines(path), 1):
-        name = line.strip()
-        head, _, flag = name.rpartition(" ")
-        if head and flag in ("1", "0", "-1"):
-            name = head.strip()
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES:
-            name = name.rpartition(".")[0]
-        if name:
-            found.append((number, name))
-    return found
 
 
 def _find_listed(
@@ -230,7 +211,7 @@ def _pair_places(
 def _pair_all(place: _Place, examination: Examination | None) -> dict[Path, Path | None]:
     """Pair every XML file of a folder with its picture."""
     pairs: dict[Path, Path | None] = {}
-    for xml in list_files(place.annotations, _XML):
+    for xml in list_files(place.annotations, XML):
         with noting(examination, "missing-picture", xml.stem, xml):
             picture = _find_picture(xml, place.finder, examination)
             if picture is None:
@@ -251,9 +232,9 @@ def _find_beside(
     folders = {
         split: folder
         for split, folder in split_folders(data).items()
-        if any(walk_files(folder, _XML))
+        if any(walk_files(folder, XML))
     }
-    if not folders and list_files_in(data, _XML):
+    if not folders and list_files_in(data, XML):
         folders = {ALL: data}
     places = {
         split: _Place(folder, PictureFinder([folder], folder, images), images or folder)
@@ -271,13 +252,15 @@ def _drop_unlabelled(pairs: dict[str, _Pairs], notes: list[str]) -> None:
 
 
 def _tell_passed_over(pairs: dict[str, _Pairs], notes: list[str]) -> None:
-    """Tell of pictures in trainval alone: beside train it is taken for the sum of train and val."""
+    """Tell of pictures in lists that are not read beside train, which holds all of them mostly."""
     if "train" not in pairs:
         return
-    taken = {picture for split in ("train", "val") for picture, _ in pairs.get(split, ())}
-    others = [picture for picture, _ in pairs.get("trainval", ()) if picture not in taken]
+    read = ("train", "val", "test")
+    taken = {picture for split in read for picture, _ in pairs.get(split, ())}
+    unread = [*pairs.get("trainval", ()), *pairs.pop(ALL, ())]
+    others = sorted({picture for picture, _ in unread} - taken)
     if others:
         notes.append(
-            f"{len(others):,} pictures of trainval are left out, such as {others[0].name}: they "
-            "are in neither train nor val"
+            f"{len(others):,} pictures of lists beside train's are left out, such as "
+            f"{others[0].name}: they are in none of train, val and test"
         )

@@ -1,9 +1,10 @@
 """Writers of data sets: COCO, Pascal VOC and YOLO, in the layouts that the readers know.
 
-Each writes the pictures too, so that the folder stands alone. The three forms of one data set
-read back equal as long as the form can say it: VOC has no areas and names only classes in use;
-YOLO has neither areas nor ignored boxes. VOC's corners are written as whole numbers where they are
-(1-based, inclusive), else with decimals, which the readers of this package take.
+Each writes the pictures too, so that the folder stands alone. What has no split is called
+``default``, as by CVAT. The three forms of one data set read back equal as long as the form can say
+it: VOC has no areas and names only classes in use; YOLO has neither areas nor ignored boxes. VOC's
+corners are written as whole numbers where they are (1-based, inclusive), else with decimals, which
+the readers of this package take.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from xml.etree import ElementTree  # only to write; reading goes through defused
 import yaml
 
 from iouaware.data.dataset import Dataset
+from iouaware.data.split_names import ALL
 from iouaware.errors import DatasetError
 from iouaware.structures import FloatArray, Target
 
@@ -36,7 +38,7 @@ def write_coco(splits: Sequence[Dataset], directory: Path) -> None:
         DatasetError: a picture cannot be copied.
     """
     for dataset in splits:
-        names = _copy_pictures(dataset, directory / "images" / dataset.split, set())
+        names = _copy_pictures(dataset, directory / "images" / _name(dataset), set())
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for index, name in enumerate(names):
@@ -51,7 +53,7 @@ def write_coco(splits: Sequence[Dataset], directory: Path) -> None:
             for category_id, name in zip(dataset.category_ids, dataset.class_names, strict=True)
         ]
         content = {"images": images, "annotations": annotations, "categories": categories}
-        _write_text(directory / "annotations" / f"{dataset.split}.json", json.dumps(content))
+        _write_text(directory / "annotations" / f"{_name(dataset)}.json", json.dumps(content))
 
 
 def write_voc(splits: Sequence[Dataset], directory: Path) -> None:
@@ -72,7 +74,7 @@ def write_voc(splits: Sequence[Dataset], directory: Path) -> None:
             tree = _voc_annotation(dataset, index, name)
             text = ElementTree.tostring(tree, encoding="unicode")
             _write_text(directory / "Annotations" / f"{stem}.xml", text + "\n")
-        listing = directory / "ImageSets" / "Main" / f"{dataset.split}.txt"
+        listing = directory / "ImageSets" / "Main" / f"{_name(dataset)}.txt"
         _write_text(listing, "".join(f"{stem}\n" for stem in stems))
 
 
@@ -87,7 +89,7 @@ def write_yolo(splits: Sequence[Dataset], directory: Path) -> None:
         DatasetError: a picture cannot be copied, or a box is ignored, which YOLO cannot say.
     """
     for dataset in splits:
-        names = _copy_pictures(dataset, directory / "images" / dataset.split, set())
+        names = _copy_pictures(dataset, directory / "images" / _name(dataset), set())
         for index, name in enumerate(names):
             target = dataset.target(index)
             if target.ignored.any():
@@ -100,15 +102,20 @@ def write_yolo(splits: Sequence[Dataset], directory: Path) -> None:
                 f"{label} {_yolo_box(box, record.width, record.height)}\n"
                 for label, box in zip(target.labels.tolist(), target.boxes, strict=True)
             ]
-            labels = directory / "labels" / dataset.split / f"{Path(name).stem}.txt"
+            labels = directory / "labels" / _name(dataset) / f"{Path(name).stem}.txt"
             _write_text(labels, "".join(lines))
-    content: dict[str, Any] = {d.split: f"images/{d.split}" for d in splits}
+    content: dict[str, Any] = {_name(d): f"images/{_name(d)}" for d in splits}
     if splits:
         content["names"] = dict(enumerate(splits[0].class_names))
     _write_text(directory / "data.yaml", yaml.safe_dump(content, sort_keys=False))
 
 
 WRITERS: dict[str, Writer] = {"coco": write_coco, "voc": write_voc, "yolo": write_yolo}
+
+
+def _name(dataset: Dataset) -> str:
+    """Return how files and folders of a part are called: no reader takes ``all`` for a part."""
+    return "default" if dataset.split == ALL else dataset.split
 
 
 def _coco_annotations(

@@ -70,7 +70,7 @@ def read_yolo(
                     message = f"{place}: {_FIELDS[0]} is {values[0]:g}, {_outside(values)}"
                     examination.note(WRONG_FORM, str(path), message, place)
                     values = [value / size[n % 2] for n, value in enumerate(values)]
-                x1, y1, x2, y2 = _to_corners(values, place, builder.mended, path.name)
+                x1, y1, x2, y2 = _to_corners(values, place, builder.mended, builder.relative(path))
                 with noting(examination, "unknown-class", path, place):
                     labels.append(_label(id_, label_of_id, classes, place))
                     boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))

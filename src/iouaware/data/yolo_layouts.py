@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from iouaware.data.classes import ClassList
 from iouaware.data.examination import Examination, noting
-from iouaware.data.files import first_folder, list_files_in, read_lines, spellings
-from iouaware.data.parts import ALL, SPLIT_ALIASES, Layout, YoloPart, split_folders
+from iouaware.data.files import first_folder, list_files_in, outside, read_lines, spellings
+from iouaware.data.parts import Layout, YoloPart
+from iouaware.data.pictures import list_pictures
+from iouaware.data.split_names import ALL, SPLIT_ALIASES, split_folders
 from iouaware.data.yolo_pairs import (
     Pairs,
     describe_unlabelled,
@@ -25,6 +28,8 @@ from iouaware.errors import DatasetError, shown
 from iouaware.parsing import parse_yaml
 
 _YAML = (".yaml", ".yml")
+# an id in quotes, or with zeros before it
+_ID = re.compile(r"\d{1,9}", re.ASCII)
 _NAMES = re.compile(r"^names\s*:", re.MULTILINE)
 
 
@@ -51,7 +56,8 @@ def find_yolo(
     if described is not None:
         return _from_yaml(described, images, examination)
     labels = first_folder([data / name for name in spellings("labels")])
-    names = [data / "obj.names", data / "classes.txt", labels / "classes.txt"]
+    named = [data / place for place in ("obj.names", "classes.txt")]
+    names = [*_named_files(data, ("names",), []), *named, labels / "classes.txt"]
     names_file = next((path for path in names if path.is_file()), None)
     if names_file is not None:
         return _from_names(data, names_file, images, examination)
@@ -103,10 +109,10 @@ def _from_yaml(path: Path, images: Path | None, examination: Examination | None)
                         "beside it; correct it, or take the line out"
                     )
             if images is not None and place is not None and place.is_file():
-                pairs += pair_list(place, bases, images, examination)
+                pairs += pair_list(place, bases, images, split, examination)
             elif images is not None:
                 labels = labels_folder(place or root / str(entry))
-                pairs += pair_labels(labels, images, path, examination)
+                pairs += pair_labels(labels, images, path, split, examination)
             elif place is not None:
                 found = pair_place(place, bases, examination)
                 if not found:
@@ -136,12 +142,19 @@ def _without_splits(
     parts: dict[str, YoloPart] = {}
     for split, folder in folders.items():
         if images is not None:
-            pairs = pair_labels(labels_folder(folder), images, found_by, examination)
+            labels, own = labels_folder(folder), None if split == ALL else split
+            pairs = pair_labels(labels, images, found_by, own, examination)
             notes += describe_unlabelled(images, pairs) if set(folders) == {ALL} else []
         else:
             pairs = pair_place(folder, [root], examination)
         if pairs:
             parts[split] = YoloPart(tuple(pairs), classes, root, keypoints)
+    others = outside(list_pictures(pictures), folders.values()) if images is None else []
+    if others:
+        notes.append(
+            f"{len(others):,} pictures in {pictures} are left out, such as {others[0].name}: they "
+            f"are in no folder of {' or '.join(folders)}"
+        )
     return parts
 
 
@@ -153,15 +166,15 @@ def _from_names(
     classes = _to_classes(dict(enumerate(names)), names_file)
     notes: list[str] = []
     parts: dict[str, YoloPart] = {}
-    for split, aliases in SPLIT_ALIASES.items():
-        path = next((p for a in aliases if (p := data / f"{a}.txt").is_file()), None)
-        if path is not None:
-            if images is None:
-                pairs = pair_place(path, [data], examination)
-            else:
-                pairs = pair_list(path, [data], images, examination)
-            if pairs:
-                parts[split] = YoloPart(tuple(pairs), classes, data)
+    lists = _find_lists(data, notes)
+    for split, path in lists.items():
+        if images is None:
+            pairs = pair_place(path, [data], examination)
+        else:  # CVAT calls the whole task train, whose pictures may lie in any folder
+            own = split if len(lists) > 1 else None
+            pairs = pair_list(path, [data], images, own, examination)
+        if pairs:
+            parts[split] = YoloPart(tuple(pairs), classes, data)
     if not parts:
         parts = _without_splits(data, classes, images, names_file, examination, notes)
         texts = (text for part in parts.values() for _, text in part.pictures)
@@ -170,9 +183,37 @@ def _from_names(
                 f"{names_file}: it names classes, but none of the pictures has a text file; "
                 "expected one in labels/ or beside each picture"
             )
-    elif set(parts) == {"train"}:  # CVAT calls the whole task so
+    elif set(parts) == {"train"}:
         parts = {ALL: parts["train"]}
     return Layout("yolo", names_file.relative_to(data).as_posix(), {**parts}, tuple(notes))
+
+
+def _find_lists(data: Path, notes: list[str]) -> dict[str, Path]:
+    """Return the list of pictures of each split: what ``obj.data`` names, else train.txt, ..."""
+    lists: dict[str, Path] = {}
+    for split, aliases in SPLIT_ALIASES.items():
+        listed = [*_named_files(data, aliases, notes), *(data / f"{name}.txt" for name in aliases)]
+        path = next((path for path in listed if path.is_file()), None)
+        if path is not None and path in lists.values():
+            notes.append(f"{split} is left out: its list {path.name} is another part's too")
+        elif path is not None:
+            lists[split] = path
+    return lists
+
+
+def _named_files(data: Path, keys: Sequence[str], notes: list[str]) -> list[Path]:
+    """Return the files below a folder that darknet's ``obj.data`` names under one of the keys."""
+    described = data / "obj.data"
+    found = []
+    for line in read_lines(described) if described.is_file() else ():
+        key, _, value = (part.strip() for part in line.partition("="))
+        if key in keys and value:
+            place = resolve_place(value, [data])
+            if place is None:
+                notes.append(f"obj.data names {value[:200]} for {key}, which is not there")
+            else:
+                found.append(place)
+    return found
 
 
 def _read_yaml(path: Path) -> dict[Any, Any]:
@@ -203,10 +244,17 @@ def _read_names(content: dict[Any, Any], path: Path) -> ClassList:
             f"{path}: a class is named {truth}, which is how YAML reads on, off, yes and no; put "
             "the name in quotes"
         )
-    try:
-        by_id = {int(id_): str(name).strip() for id_, name in names.items()}
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DatasetError(f"{path}: the keys of names are not all whole numbers") from error
+    by_id: dict[int, str] = {}
+    for key, name in names.items():
+        if type(name) not in (str, int):
+            raise DatasetError(
+                f"{path}: a class is named {shown(name)}, expected a text; put the name in quotes"
+            )
+        if type(key) is not int and not (isinstance(key, str) and _ID.fullmatch(key)):
+            raise DatasetError(f"{path}: names has the key {shown(key)}, expected a whole number")
+        if int(key) in by_id:
+            raise DatasetError(f"{path}: names has the key {int(key)} twice, expected it once")
+        by_id[int(key)] = str(name).strip()
     return _to_classes(by_id, path)
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 
 from iouaware.data.examination import Examination, noting
-from iouaware.data.files import Namesakes, first_folder, list_files, read_lines, spellings
-from iouaware.data.parts import split_of
+from iouaware.data.files import (
+    Namesakes,
+    first_folder,
+    list_files,
+    list_files_in,
+    read_lines,
+    spellings,
+)
+from iouaware.data.numbers import parse_number
 from iouaware.data.picture_finder import PictureFinder, is_there, keep_one_name_a_picture
 from iouaware.data.pictures import list_pictures
+from iouaware.data.split_names import split_of
 from iouaware.errors import DatasetError, shown
 from iouaware.images import IMAGE_SUFFIXES
 
@@ -66,7 +74,9 @@ def pair_place(place: Path, bases: Sequence[Path], examination: Examination | No
                     "are with --images DIR"
                 )
     own = compress(found, keep_one_name_a_picture(found, examination))
-    return _without_shared(pair_with_texts(picture for _, picture, _ in own), examination)
+    pairs = pair_with_texts(picture for _, picture, _ in own)
+    _refuse_other_case(pairs, examination)
+    return _without_shared(pairs, examination)
 
 
 def pair_with_texts(pictures: Iterable[Path]) -> Pairs:
@@ -133,10 +143,15 @@ def label_files(folder: Path) -> Iterable[Path]:
 
 
 def _refuse_orphans(place: Path, pairs: Pairs, examination: Examination | None) -> None:
-    """Raise where a label file with boxes has no picture."""
-    used = {text for _, text in pairs}
-    for path in label_files(labels_folder(place)):
-        if path not in used and path.read_bytes().strip() and _looks_like_labels(path):
+    """Raise where a label file with boxes has no picture.
+
+    One beside a picture that has another in labels/ is no orphan.
+    """
+    known = {text for _, text in pairs}
+    known |= {place for picture, _ in pairs for place in _texts_beside(picture)}
+    places = dict.fromkeys((labels_folder(place), place))
+    for path in chain.from_iterable(map(label_files, places)):
+        if path not in known and _looks_like_labels(path):
             with noting(examination, "missing-picture", path.stem, path):
                 raise DatasetError(
                     f"{path}: no picture {path.stem}.* in {place}; put it there, take the labels "
@@ -144,20 +159,48 @@ def _refuse_orphans(place: Path, pairs: Pairs, examination: Examination | None) 
                 )
 
 
+def _texts_beside(picture: Path) -> tuple[Path, Path]:
+    return picture.with_suffix(".txt"), picture.with_name(f"{picture.name}.txt")
+
+
+def _refuse_other_case(pairs: Pairs, examination: Examination | None) -> None:
+    """Raise where a picture of a list has no label file, but there is one of its name in small.
+
+    The other label files in its folder may belong to pictures that are left out of all lists.
+    """
+    bare: dict[Path, dict[str, Path]] = {}
+    for picture in (picture for picture, text in pairs if text is None):
+        for place in (labels_folder(picture.parent), picture.parent):
+            bare.setdefault(place, {})[picture.stem.lower()] = picture
+    for place, pictures in bare.items():
+        for path in list_files_in(place, (".txt",)):
+            owner = pictures.get(path.stem.lower())
+            if owner is not None and owner.stem != path.stem and _looks_like_labels(path):
+                with noting(examination, "double-annotation", owner, path):
+                    raise DatasetError(
+                        f"{path}: no picture {path.stem}.*, and {owner} has no label file; rename "
+                        "one of them, so that both are written alike"
+                    )
+
+
 def _looks_like_labels(path: Path) -> bool:
     """Tell labels from other text by the first line: a class and at least four values."""
     fields = path.read_text("utf-8", errors="replace").strip().partition("\n")[0].split()
-    return len(fields) >= 5 and fields[0].isdigit()
+    return len(fields) >= 5 and parse_number(fields[0]) is not None
 
 
 def pair_list(
-    place: Path, bases: Sequence[Path], images: Path, examination: Examination | None
+    place: Path,
+    bases: Sequence[Path],
+    images: Path,
+    split: str | None,
+    examination: Examination | None,
 ) -> Pairs:
     """Pair the pictures that a list names, found by name below ``--images``, with text files.
 
     The text files lie where the list has its pictures, below one of the bases.
     """
-    finder = PictureFinder([images], images, images)
+    finder = PictureFinder([images], images, images, split)
     texts = Namesakes(".txt")
     places: dict[Path, list[Path]] = {}
     pairs: Pairs = []
@@ -177,19 +220,22 @@ def pair_list(
     return list(compress(pairs, keep_one_name_a_picture(found, examination)))
 
 
-def pair_labels(labels: Path, images: Path, where: Path, examination: Examination | None) -> Pairs:
+def pair_labels(
+    labels: Path, images: Path, where: Path, split: str | None, examination: Examination | None
+) -> Pairs:
     """Pair label files with pictures of the same name below ``--images``.
 
     Args:
         labels: the folder of the label files.
         images: the folder of the pictures.
         where: names the data set in messages.
+        split: of the labels, where they are of one.
         examination: notes pictures that are missing, where the data are examined.
 
     Raises:
         DatasetError: a picture is missing, or there are no label files.
     """
-    finder = PictureFinder([images], images, images)
+    finder = PictureFinder([images], images, images, split)
     pairs: Pairs = []
     found = []
     for path in label_files(labels):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -12,14 +13,14 @@ from typing import get_args
 from iouaware.checking.check import check_data
 from iouaware.checking.findings import CheckReport
 from iouaware.checking.fixing import correct, refuse_unknown_form, write_corrected
-from iouaware.checking.sheet import refuse_other_suffix, write_sheet
+from iouaware.checking.sheet import refuse_unfit_sheet, write_sheet
 from iouaware.checking.telling import report_lines
 from iouaware.checking.thumbnails import Decode
 from iouaware.data.examining import ExaminedSet, examine
 from iouaware.data.yolo_pairs import labels_folder
 from iouaware.errors import ConfigError, DatasetError
 from iouaware.evaluation.evaluate import write_json
-from iouaware.running.folder import RunLog, Say, claim_folder, find_model
+from iouaware.running.folder import RunLog, Say, claim_folder, find_model, refuse_taken
 
 CHANGES_FILE = "changes.json"
 
@@ -55,37 +56,34 @@ def check(
     Raises:
         DatasetError: no data set there, or the copy cannot be written.
         CheckpointError: ``with_`` is no model.
-        ConfigError: ``fix`` is not new, or lies in the data set; ``sheet`` is no picture's name.
+        ConfigError: ``fix`` is not new, or lies in the data set; ``sheet`` is no picture's name,
+            or is there.
         ValueError: no such ``decode``.
     """
     log, place = RunLog(say), Path(data)
     if decode not in get_args(Decode):
         raise ValueError(f"decode is {decode!r}, expected one of {', '.join(get_args(Decode))}")
     if sheet is not None:
-        refuse_other_suffix(Path(sheet))
+        refuse_unfit_sheet(Path(sheet))
     model = None if with_ is None else find_model(with_)
     examined = examine(place, None if images is None else Path(images))
     if not examined.parts:
         problem = examined.layout.problems[0]
         raise DatasetError(problem.message)
-    out, new = None, fix is not None and not Path(fix).exists()
-    if fix is not None:
+    out = None if fix is None else Path(fix)
+    if out is not None:
         refuse_unknown_form(examined)
         given = (path for path in (place, images) if path is not None)
-        out = _claim(Path(fix), _data_folders(examined, map(Path, given)))
+        _refuse_place(out, _data_folders(examined, map(Path, given)))
     report = check_data(examined, place, model, decode)
     for line in report_lines(report):
         log(line)
-    if sheet is not None:
-        count = write_sheet(examined, report.findings, Path(sheet))
-        log(f"drew {count} pictures on {sheet}")
-    if out is not None:
-        try:
+    with nullcontext() if out is None else _claimed(out):
+        if sheet is not None:
+            count = write_sheet(examined, report.findings, Path(sheet))
+            log(f"drew {count} pictures on {sheet}")
+        if out is not None:
             log(_write_copy(examined, report, out))
-        except DatasetError:
-            if new and not any(out.iterdir()):  # a sheet may lie there
-                out.rmdir()
-            raise
     return report
 
 
@@ -103,8 +101,8 @@ def _data_folders(examined: ExaminedSet, given: Iterable[Path]) -> set[Path]:
     return folders | {folder for folder in given if folder.is_dir()}
 
 
-def _claim(out: Path, taken: set[Path]) -> Path:
-    """Make sure that the corrected copy has a place of its own.
+def _refuse_place(out: Path, taken: set[Path]) -> None:
+    """See that the corrected copy has a place of its own, before the work is done.
 
     Raises:
         ConfigError: it is not empty, or lies in one of the folders that are taken.
@@ -114,7 +112,20 @@ def _claim(out: Path, taken: set[Path]) -> Path:
             f"--fix {out}: lies in the data set, expected a folder outside; nothing in the data "
             "set is touched: name another one"
         )
-    return claim_folder(out, "--fix")
+    refuse_taken(out, "--fix")
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Make the folder of the copy; where it is new, an error does not leave it empty."""
+    new = not out.exists()
+    claim_folder(out, "--fix")
+    try:
+        yield
+    except DatasetError:
+        if new and not any(out.iterdir()):  # a sheet may lie there
+            out.rmdir()
+        raise
 
 
 def _write_copy(examined: ExaminedSet, report: CheckReport, out: Path) -> str:
