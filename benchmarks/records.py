@@ -16,11 +16,14 @@ def environment_record() -> dict[str, Any]:
 
 def without_folders(record: dict[str, Any]) -> dict[str, Any]:
     """Leave only the last part of each path in a record's ``command``."""
-    words = [
-        Path(word).name if "/" in word and "://" not in word else word
-        for word in shlex.split(str(record["command"]))
-    ]
-    return {**record, "command": shlex.join(words)}
+    words = shlex.split(str(record["command"]))
+    return {**record, "command": shlex.join(map(_without_folder, words))}
+
+
+def _without_folder(word: str) -> str:
+    """Leave only the last part of a path, also behind ``--option=``."""
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return word if "://" in value else f"{option}{equals}{value.rpartition('/')[2]}"
 
 
 def keep_result(path: Path, result: dict[str, Any]) -> None:

@@ -144,7 +144,9 @@ def rival_rows(results: Results) -> Iterable[Sequence[str]]:
         what = f"torchvision, learning rate x {settings['lr_factor']:g}"
         yield name, what, *(percent(entry[key]) for key in FIGURES), number(entry["minutes"], 0)
         for line in lines_of(results):
-            same = (line["data"], line["seed"]) == (name, settings["seed"])
+            same = line["data"] == name and all(
+                line[key] == settings[key] for key in ("seed", "epochs", "image_size")
+            )
             if same and line["setting"] in OURS and line["status"] == "finished":
                 own = (percent(line[key]) for key in FIGURES)
                 yield name, f"ours, {line['setting']}", *own, number(training_minutes(line), 0)

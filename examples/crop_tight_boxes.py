@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from math import ceil, floor
 from pathlib import Path
 
 from PIL import Image
@@ -32,7 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
         tight = found.where(min_iou=args.min_iou)
         picture = Image.fromarray(read_image(path))  # turned by its EXIF tag, as the boxes are
         for number, (box, name) in enumerate(zip(tight.boxes, tight.names, strict=True)):
-            crop = picture.crop([round(float(corner)) for corner in box])
+            x1, y1, x2, y2 = box.tolist()
+            crop = picture.crop((floor(x1), floor(y1), ceil(x2), ceil(y2)))  # never empty
             plain = re.sub(r"[^\w-]+", "_", name)  # a class may be called "w/ helmet"
             # pictures of several folders may have one name
             crop.save(args.out / f"{picture_number}-{path.stem}-{number}-{plain}.png")

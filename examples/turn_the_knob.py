@@ -17,9 +17,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("picture")
     args = parser.parse_args(arguments)
 
-    found = iouaware.load(args.run).predict(args.picture, alpha=1.0, score_threshold=0.0)
+    found = iouaware.load(args.run).predict(args.picture)
     for alpha in (1.0, 0.5, 0.0):
-        turned = found.rescore(alpha=alpha)
+        turned = found.rescore(alpha=alpha, score_threshold=0.0)
         print(f"alpha {alpha}:")
         print(turned[:5])
 

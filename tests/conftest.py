@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from iouaware.data.dataset import Dataset
 from iouaware.data.synthetic import draw_splits, synthesize
+
+settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure
+settings.load_profile("no-clock")
 
 TINY_IMAGES = 8
 TINY_WH = (96, 96)

@@ -226,7 +226,7 @@ box = st.tuples(coordinate, coordinate, side, side).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(box=box, anchor=box)
 def test_decode_gives_the_encoded_box_back(box: list[float], anchor: list[float]):
     boxes, anchors = np.array([box]), np.array([anchor])
@@ -236,7 +236,7 @@ def test_decode_gives_the_encoded_box_back(box: list[float], anchor: list[float]
         np.testing.assert_allclose(back, boxes, rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(first=box, second=box)
 def test_iou_is_symmetric_and_a_share(first: list[float], second: list[float]):
     one, other = np.array([first]), np.array([second])

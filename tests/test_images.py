@@ -245,6 +245,17 @@ def test_p18_a_picture_cut_off_is_refused(tmp_path: Path, suffix: str) -> None:
         read_image(path)
 
 
+def test_a_damaged_avif_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    Image.fromarray(draw(64, 48)).save(path)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"mdat") + 4
+    content[start:] = bytes(byte ^ 255 for byte in content[start:])  # Pillow: RuntimeError
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"a\.avif.*cannot be read"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_p19_a_jpeg_without_end_marker_is_whole(tmp_path: Path, progressive: bool) -> None:
     path = tmp_path / "a.jpg"

@@ -310,7 +310,7 @@ def test_predictions_get_new_folders_and_a_failure_leaves_none(run: Run, tiny_co
     assert [entry["file"] for entry in read(error.value.written)["images"]] == [str(picture)]
     written = error.value.written
     assert str(error.value).startswith(
-        f"1 of 2 files cannot be read or drawn, the others are in {written}; the first: {broken}"
+        f"1 of 2 files cannot be read or drawn, all else is in {written}; the first: {broken}"
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from iouaware.check_command import add_check, run_check
 from iouaware.config import Precision
+from iouaware.errors import UnreadableError
 from iouaware.export_command import add_export, run_export
 from iouaware.options import ALPHA_HELP, Count, Share, add_device, add_machine, given
 from iouaware.running.folder import Say
@@ -137,6 +138,10 @@ def _predict(options: Namespace, say: Say) -> Result:
         path = _open(options, say).predict(
             options.SOURCE, **given(options, *names), progress=progress
         )
+    except UnreadableError as error:
+        for line in error.failed:
+            say(line)
+        raise
     finally:
         progress.close()
     say(f"wrote {path} and the drawn pictures beside it")

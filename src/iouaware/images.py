@@ -49,6 +49,7 @@ _UNREADABLE = (
     IndexError,
     KeyError,
     EOFError,
+    RuntimeError,
     struct.error,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,

@@ -21,6 +21,7 @@ from iouaware.running.candidates import (
     find_run_part,
     fingerprint_model,
     load_model,
+    other_than_own,
     read_run_split,
 )
 from iouaware.running.exporting import ExportOptions, export_run, refuse_exported
@@ -299,8 +300,8 @@ class Run:
     ) -> tuple[Dataset, list[Candidates], dict[str, Any]]:
         """Return the pictures to judge on, the candidates found there, and what names both."""
         place = None if data is None else str(Path(data).resolve())
-        own = place in (None, self.config.data.path)
-        data = None if own else data
+        data = other_than_own(data, self.config)
+        own = data is None
         if own and split in self.known:
             dataset = self.known[split]
         else:

@@ -60,12 +60,12 @@ def test_it_trains_is_judged_and_kept_beside_other_sets(
     assert 0 <= results["drawn"]["AP"] <= results["drawn"]["AP50"] <= 1
     ours = {
         "data": "drawn", "setting": "iou-aware", "seed": 0, "status": "finished", "minutes": 3,
-        "authors_order_of": None, "without_look_of": None,
+        "authors_order_of": None, "without_look_of": None, "epochs": 1, "image_size": 256,
         **dict.fromkeys(("AP", "AP50", "AP75", "AP80", "AP90"), 0.25),
     }  # fmt: skip
     del results["other"]
     borrowed = {**ours, "setting": "second-look", "without_look_of": "x"}
-    lines = {"lines": [ours, borrowed]}
+    lines = {"lines": [ours, borrowed, {**ours, "setting": "detached", "epochs": 2}]}
     table = render_table("rival", {"rival": results, "ablation": lines}).splitlines()
     assert len(table) == 5
     assert table[3] == "| drawn | ours, iou-aware | 25.0 | 25.0 | 25.0 | 25.0 | 25.0 | 3 |"

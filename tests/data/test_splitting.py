@@ -106,9 +106,7 @@ def test_fewer_than_two_different_pictures_cannot_be_split(
 
 
 @given(st.lists(st.lists(st.integers(0, 5), max_size=3), min_size=2, max_size=14))
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_sides_hold_every_picture_once_and_each_class_stays_in_training(
     tmp_path: Path, labels: list[list[int]]
 ) -> None:

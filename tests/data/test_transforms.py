@@ -235,7 +235,7 @@ def pictures(draw: st.DrawFn) -> tuple[tuple[int, int], FloatArray]:
     return (height, width), np.array(boxes, np.float32).reshape(-1, 4)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     picture=pictures(),
     image_size=st.sampled_from([64, 96, (64, 96)]),
@@ -271,7 +271,7 @@ def test_p26_augmented_boxes_are_valid(
 
 # a box of 1.5 px, higher than a crop of one row
 @example(picture=((2, 1), np.array([[0, 0, 1, 1.5], [0, 0, 1, 1]], np.float32)), seed=80)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(picture=pictures(), seed=st.integers(0, 1000))
 def test_crop_keeps_an_object(picture: tuple[tuple[int, int], FloatArray], seed: int) -> None:
     image_hw, boxes = picture

@@ -21,6 +21,7 @@ from iouaware.inference.detections import Detections
 from iouaware.inference.exported import open_exported, read_exported_info
 from iouaware.inference.extras import threads_asked_for
 from iouaware.inference.onnx_backend import choose_providers
+from iouaware.inference.openvino_backend import OpenvinoBackend
 from iouaware.inference.torch_backend import TorchBackend
 from iouaware.run import Run
 from tests.exporting.conftest import CONFIG, MEAN, SIZE, build_tiny, draw
@@ -266,7 +267,27 @@ def test_a_missing_extra_is_one_line_that_installs_it(
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert f"this needs the package {name}" in done.stderr
-    assert 'pip install "iouaware[export]"' in done.stderr
+    assert 'pip install ".[export]" in the clone' in done.stderr
+
+
+def test_threads_take_turns_in_openvino(openvino_file: Path) -> None:
+    backend = open_exported(openvino_file)
+    assert isinstance(backend, OpenvinoBackend)
+    compiled, held = backend._compiled, []
+
+    def watched(feeds: object) -> object:
+        held.append(backend._lock.locked())
+        return compiled(feeds)
+
+    backend._compiled = watched
+    canvases, frames = draw(1)
+    backend.compute_candidates(canvases, frames)
+    assert held == [True]
+
+
+def test_an_unknown_precision_is_refused(file: Path) -> None:
+    with pytest.raises(ConfigError, match="precision is 'bogus', expected one of auto, float32"):
+        open_exported(file, precision="bogus")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

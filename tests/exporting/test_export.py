@@ -179,6 +179,9 @@ def test_box_and_iou_layers_and_all_that_follows_stay_in_float(onnx_file: Path) 
     [
         (ExportPlan(image_size=100), r"--image-size 100: expected a multiple of 32 from 64 px on"),
         (ExportPlan(image_size=32), r"--image-size 32: expected a multiple of 32"),
+        (ExportPlan(image_size="auto"), r"--image-size auto: expected a multiple of 32"),  # type: ignore[arg-type]
+        (ExportPlan(end="candidate"), "end is 'candidate', expected one of detections, cand"),  # type: ignore[arg-type]
+        (ExportPlan(weight_bits=6), "int8_bits is 6, expected one of 7, 8"),  # type: ignore[arg-type]
         (ExportPlan(end="candidates", bake=True), "--bake: a file that ends at candidates"),
     ],
 )
@@ -304,7 +307,7 @@ def int8_weights(file: Path) -> list[NDArray[Any]]:
             "--image-size 100: expected a multiple of 32",
         ),
         (["--format", "onnx", "--opset", "3"], "--opset 3: expected 18 to 23"),
-        ([], "required: format"),
+        ([], "--format is missing; expected: iouaware export RUN"),
     ],
 )
 def test_wrong_requests_are_one_line_and_exit_2(

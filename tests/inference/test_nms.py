@@ -126,7 +126,7 @@ def test_other_lengths_are_refused() -> None:
         suppress(boxes, scores[:2], labels[:2], 0.5, 100)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 40), st.floats(0.05, 1))
 def test_what_stays_is_apart_and_what_goes_has_a_reason(
     seed: int, count: int, threshold: float

@@ -1,6 +1,7 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,19 @@ def test_values_outside_their_range_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"expected 0\.\.1"):
         predictor.predict(images[0], **options)
+
+
+def test_a_stream_may_fill_one_array_again_and_again(predictor: Predictor) -> None:
+    def camera() -> Iterator[tuple[str, ImageArray]]:
+        buffer = np.zeros((40, 60, 3), np.uint8)
+        for grey in range(20):
+            buffer[:] = grey
+            yield str(grey), buffer
+
+    found = list(predictor.stream(camera()))
+    assert [int(one.image[0, 0, 0]) for one in found if one.image is not None] == list(range(20))
+    grey = np.zeros((40, 60), np.uint8)
+    assert next(predictor.stream([("grey", grey)])).image.shape == (40, 60, 3)  # type: ignore[union-attr]
 
 
 def test_a_model_must_say_its_image_size(info: ModelInfo) -> None:

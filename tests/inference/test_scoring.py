@@ -109,6 +109,14 @@ def test_the_more_precise_of_two_types_is_kept(types: tuple[str, str]) -> None:
         assert fuse_scores(p, iou, alpha).dtype == np.float64
 
 
+def test_scores_are_an_array_of_their_own() -> None:
+    p, iou = np.full((2, 3), 0.5, np.float32), np.full(2, 0.4, np.float32)
+    for alpha in (0.0, 0.5, 1.0):
+        fuse_scores(p, iou, alpha)[0] = 0
+    assert (p == 0.5).all()
+    assert (iou == np.float32(0.4)).all()
+
+
 def test_empty() -> None:
     assert fuse_scores(np.zeros(0), np.zeros(0), 0.5).shape == (0,)
     assert fuse_scores(np.zeros((0, 3)), np.zeros(0), 0.5).shape == (0, 3)

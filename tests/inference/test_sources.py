@@ -139,8 +139,53 @@ def test_broken_videos_and_a_missing_pyav_are_told(
     with pytest.raises(DatasetError, match=r"clip\.mp4: this video cannot be read"):
         next(read_sources(list_sources([path])))
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(DatasetError, match=r"clip\.mp4: .*pip install 'iouaware\[video\]'"):
+    with pytest.raises(DatasetError, match=r'clip\.mp4: .*pip install "\.\[video\]" in the clone'):
         next(read_sources(list_sources([path])))
+
+
+def test_what_can_be_decoded_of_a_damaged_video_comes_first(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(40)]
+    path = write_video(tmp_path / "clip.mp4", frames)
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = list(container.demux(video=0))
+        places = [(packet.pos, packet.size) for packet in packets if packet.pos is not None]
+    start, size = places[20]
+    content[start : start + size] = bytes(size)
+    path.write_bytes(content)
+    reader = read_sources(list_sources(path))
+    assert len([next(reader) for _ in range(39)]) == 39
+    with pytest.raises(
+        DatasetError, match=r"1 pieces of this video cannot be read \(.*, 39 frames"
+    ):
+        next(reader)
+
+
+def test_a_video_without_a_frame_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mkv", [QUARTERS] * 3)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"\x1f\x43\xb6\x75") + 40])  # a cluster's head
+    with pytest.raises(DatasetError, match=r"clip\.mkv: 0 frames were found in it"):
+        next(read_sources(list_sources([path])))
+
+
+def test_a_name_with_a_colon_is_no_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mp4", [QUARTERS]).rename("cam-12:30:05.mp4")
+    assert len(list(read_sources(list_sources(["cam-12:30:05.mp4"])))) == 1
+
+
+def test_one_source_needs_no_list_and_an_empty_text_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_picture(tmp_path / "a.png")
+    assert [source.name for source in list_sources(str(tmp_path / "a.png"))] == ["a.png"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match="an empty text is no source"):
+        list_sources([""])
 
 
 def test_pixels_of_every_kind(tmp_path: Path) -> None:

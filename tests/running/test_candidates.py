@@ -6,8 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
+from iouaware.config import build_config
 from iouaware.data.layouts import read_split
-from iouaware.running.candidates import collect_run_candidates
+from iouaware.running.candidates import collect_run_candidates, other_than_own
 
 
 def test_a_picture_that_was_written_anew_is_looked_at_again(
@@ -25,3 +26,11 @@ def test_a_picture_that_was_written_anew_is_looked_at_again(
     assert written() == first
     os.utime(val.record(0).path, (1, 1))  # another picture may have the same size
     assert written() != first
+
+
+def test_the_run_s_own_data_named_again_are_its_own(tmp_path: Path) -> None:
+    # its settings say where the pictures are, and which are empty
+    config = build_config({"data": {"path": str(tmp_path / "bolts")}})
+    assert other_than_own(None, config) is None
+    assert other_than_own(tmp_path / "x" / ".." / "bolts", config) is None
+    assert other_than_own("nuts", config) == "nuts"

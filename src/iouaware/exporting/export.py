@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import iouaware
 from iouaware.checkpoint import read_model
@@ -118,6 +118,12 @@ def describe_export(model: ModelInfo, plan: ExportPlan) -> ExportInfo:
             "inference.postprocess is paper: its choice of candidates depends on alpha, which an "
             "exported graph takes as an input; export a model with the standard order"
         )
+    for name, value, known in (
+        ("end", plan.end, get_args(End)),
+        ("int8_bits", plan.weight_bits, (7, 8)),
+    ):
+        if value not in known:
+            raise ConfigError(f"{name} is {value!r}, expected one of {', '.join(map(str, known))}")
     if plan.bake and plan.end == "candidates":
         raise ConfigError("--bake: a file that ends at candidates has no alpha; leave one out")
     if plan.opset is not None and plan.opset not in OPSETS:
@@ -126,7 +132,7 @@ def describe_export(model: ModelInfo, plan: ExportPlan) -> ExportInfo:
     size = plan.image_size or (own if isinstance(own, int) else "dynamic")
     canvas_hw = None
     if size != "dynamic":
-        if size % 32 or size < SMALLEST:
+        if not isinstance(size, int) or size % 32 or size < SMALLEST:
             raise ConfigError(
                 f"--image-size {size}: expected a multiple of 32 from {SMALLEST} px on, or dynamic"
             )

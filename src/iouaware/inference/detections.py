@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from iouaware.images import read_image
 from iouaware.inference.drawing import draw_detections
+from iouaware.inference.scoring import check_share
 from iouaware.structures import FloatArray, ImageArray, IntArray
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ class Detections:
                 outside 0..1.
         """
         for key, value in (("min_iou", min_iou), ("min_score", min_score)):
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{key} is {value}, expected 0..1")
+            if value is not None:
+                check_share(key, value)
         keep = np.ones(len(self), np.bool_)
         if min_iou is not None and min_iou > 0:
             if self.predicted_iou is None:
@@ -152,15 +153,15 @@ class Detections:
             )
         return self.rescorer.select(alpha, score_threshold, min_iou)
 
-    def draw(self, image: ImageArray | None = None) -> Image.Image:
+    def draw(self, image: ImageArray | Image.Image | None = None) -> Image.Image:
         """Return the picture with its boxes, each with S, p and predicted IoU.
 
         Args:
-            image: [H, W, 3] uint8 RGB; None takes the picture that was predicted, from its file
-                if need be.
+            image: [H, W, 3] uint8 RGB, or a Pillow image; None takes the picture that was
+                predicted, from its file if need be.
 
         Raises:
-            DatasetError: the file is gone.
+            DatasetError: the file is no picture any more.
             ValueError: there is neither image nor file, or the image has another size.
         """
         if image is None:
@@ -169,6 +170,7 @@ class Detections:
             if self.file is None or not Path(self.file).is_file():
                 raise ValueError(f"the picture ({self.file}) was not kept; pass it: draw(image)")
             image = read_image(self.file)
+        image = read_image(image)
         if image.shape[:2] != (self.height, self.width):
             raise ValueError(
                 f"the image is {image.shape[1]} x {image.shape[0]} px, expected "

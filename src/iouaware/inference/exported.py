@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from iouaware.config import Precision
-from iouaware.errors import CheckpointError
+from iouaware.errors import CheckpointError, ConfigError
 from iouaware.inference.export_metadata import ExportInfo, read_metadata
 from iouaware.inference.exported_backend import ExportedBackend
 from iouaware.structures import ModelInfo
@@ -43,6 +43,9 @@ def open_exported(
         CheckpointError: no such file, damaged, or not of this package.
         ConfigError: the runtime is not installed, or cannot do what is asked.
     """
+    if precision not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise ConfigError(f"precision is {precision!r}, expected one of {known}")
     return _backend_of(file)(file, device, precision)
 
 

@@ -88,7 +88,7 @@ def predict_folder(
             raise failed[0]
     if failed:
         raise UnreadableError(
-            f"{len(failed):,} of {len(listed):,} files cannot be read or drawn, the others are in "
+            f"{len(failed):,} of {len(listed):,} files cannot be read or drawn, all else is in "
             f"{writer.path}; the first: {failed[0]}",
             writer.path,
             [str(error) for error in failed],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class OpenvinoBackend(ExportedBackend):
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         self._compiled = import_openvino().Core().compile_model(model, "CPU", settings)
+        self._lock = threading.Lock()
         self._inputs = {found.any_name for found in self._compiled.inputs}
         self._outputs = {found.any_name: found for found in self._compiled.outputs}
 
@@ -52,7 +54,9 @@ class OpenvinoBackend(ExportedBackend):
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph as it is; see ``ExportedBackend.run``."""
-        found = self._compiled({name: feeds[name] for name in feeds if name in self._inputs})
+        fitting = {name: feeds[name] for name in feeds if name in self._inputs}
+        with self._lock:  # all calls fill one request, which threads would read each other's from
+            found = self._compiled(fitting)
         return {name: found[self._outputs[name]] for name in outputs or self._outputs}
 
 

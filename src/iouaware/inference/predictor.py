@@ -12,7 +12,7 @@ import numpy as np
 
 from iouaware.config import InferenceConfig, Precision, build_inference_config
 from iouaware.errors import CheckpointError, ConfigError, one_line
-from iouaware.images import canvas_fill, resize_to_canvas
+from iouaware.images import canvas_fill, read_image, resize_to_canvas
 from iouaware.inference.ahead import make_ahead
 from iouaware.inference.detections import Detections
 from iouaware.inference.exported import is_exported, open_exported
@@ -123,10 +123,12 @@ class Predictor:
         min_iou: float = 0.0,
         max_detections: int | None = None,
     ) -> Iterator[Detections]:
-        """Find the objects in any number of pictures, holding one batch at a time.
+        """Find the objects in any number of pictures, holding two batches at a time.
 
         Args:
-            pictures: pairs of a name and [H, W, 3] uint8 RGB; read as they are needed.
+            pictures: pairs of a name and [H, W, 3] uint8 RGB, or what else ``read_image`` takes;
+                drawn from another thread, a batch ahead. A camera may fill one array again and
+                again: each is copied.
             alpha: as in ``predict``.
             score_threshold: as in ``predict``.
             min_iou: as in ``predict``.
@@ -135,8 +137,9 @@ class Predictor:
         Yields:
             ``Detections`` in the order given, each with its image, so that it can be drawn.
         """
-        kept = ((name, image, image) for name, image in pictures)
-        return self._stream(kept, alpha, score_threshold, min_iou, max_detections)
+        kept = ((name, read_image(image)) for name, image in pictures)
+        copied = ((name, image, image.copy()) for name, image in kept)
+        return self._stream(copied, alpha, score_threshold, min_iou, max_detections)
 
     def compute_candidates(self, images: Iterable[ImageArray]) -> list[Candidates]:
         """Return the candidates of each picture, [H, W, 3] uint8 RGB, free of alpha."""

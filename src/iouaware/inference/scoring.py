@@ -48,7 +48,7 @@ def fuse_scores(class_scores: Array, predicted_iou: Array, alpha: float) -> Arra
     if alpha == 1:
         return p
     if alpha == 0:
-        return iou
+        return xp.asarray(iou, copy=True)  # NumPy's broadcast is read-only
     return xp.exp(alpha * _log(xp, p) + (1 - alpha) * _log(xp, iou))
 
 
@@ -60,6 +60,16 @@ def check_alpha(alpha: float) -> None:
     """
     if not isinstance(alpha, Real) or not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha!r}, expected 0..1 in {FORMULA}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse a threshold outside 0..1.
+
+    Raises:
+        ValueError: it lies outside 0..1 or is no number.
+    """
+    if not isinstance(value, Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value!r}, expected 0..1")
 
 
 def _log(xp: Array, values: Array) -> Array:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from iouaware.config import InferenceConfig
 from iouaware.errors import ConfigError
 from iouaware.inference.detections import Detections
 from iouaware.inference.postprocess import select_detections, select_paper_detections
-from iouaware.inference.scoring import check_alpha
+from iouaware.inference.scoring import check_alpha, check_share
 from iouaware.structures import Candidates, ImageArray, ModelInfo
 
 
@@ -99,9 +98,8 @@ def check_thresholds(info: ModelInfo, score_threshold: float, min_iou: float) ->
         ValueError: a value lies outside 0..1.
         ConfigError: ``min_iou`` is asked of a model without a trained IoU branch.
     """
-    for name, value in (("score_threshold", score_threshold), ("min_iou", min_iou)):
-        if math.isnan(value) or not 0 <= value <= 1:
-            raise ValueError(f"{name} is {value}, expected 0..1")
+    check_share("score_threshold", score_threshold)
+    check_share("min_iou", min_iou)
     if min_iou > 0 and not info.has_iou:
         raise ConfigError(
             f"min_iou is {min_iou}, but this model has no trained IoU branch; leave it at 0 "

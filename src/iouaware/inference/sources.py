@@ -39,16 +39,17 @@ class Source:
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def list_sources(sources: Sequence[str | Path]) -> list[Source]:
+def list_sources(sources: str | Path | Sequence[str | Path]) -> list[Source]:
     """Expand files, folders (with all below) and globs into pictures and videos.
 
-    In the order given, sorted within a folder or glob; what is named twice comes once.
+    In the order given, sorted within a folder or glob; what is named twice comes once. A single
+    one may come without a list.
 
     Raises:
         DatasetError: nothing there, no picture or video in a folder, or a file of another kind.
     """
     paths: dict[str, Path] = {}
-    for source in sources:
+    for source in [sources] if isinstance(sources, str | Path) else sources:
         for path in _expand(source):
             # not resolved: a link keeps the name the user knows
             paths.setdefault(os.path.abspath(path), path)  # noqa: PTH100
@@ -118,6 +119,8 @@ def _to_array(source: Any) -> NDArray[Any]:
 
 
 def _expand(source: str | Path) -> list[Path]:
+    if source == "":  # Path takes it for the folder we are in
+        raise DatasetError("an empty text is no source; expected a file, folder, glob or video")
     path = Path(source)
     try:
         path.stat()
@@ -149,22 +152,38 @@ def _expand(source: str | Path) -> list[Path]:
 
 
 def _read_video(path: Path) -> Iterator[ImageArray]:
-    """Decode a video frame by frame, turned as its display matrix says."""
+    """Decode a video frame by frame, turned as its display matrix says.
+
+    Frames that cannot be decoded are left out, and told when the others have come.
+    """
     try:
         import av
     except ImportError as error:
         raise DatasetError(
-            f"{path}: reading videos needs PyAV; install it with: pip install 'iouaware[video]'"
+            f"{path}: reading videos needs PyAV, which is not installed; pip install "
+            '".[video]" in the clone of iouaware'
         ) from error
+    frames = lost = 0
+    reason = ""
     try:
-        with av.open(str(path)) as container:
+        with av.open(os.path.abspath(path)) as container:  # noqa: PTH100  a:b is no protocol then
             if not container.streams.video:
                 raise DatasetError(f"{path}: found no video stream in this file")
-            for frame in container.decode(video=0):
-                yield _upright(frame)
+            for packet in container.demux(video=0):
+                try:
+                    decoded = packet.decode()
+                except av.FFmpegError as error:
+                    lost, reason = lost + 1, one_line(error)
+                    continue
+                for frame in decoded:
+                    frames += 1
+                    yield _upright(frame)
     except av.FFmpegError as error:
         reason = one_line(error)
         raise DatasetError(f"{path}: this video cannot be read ({reason})") from error
+    if lost or not frames:
+        told = f"{lost:,} pieces of this video cannot be read ({reason}), " if lost else ""
+        raise DatasetError(f"{path}: {told}{frames:,} frames were found in it")
 
 
 def _upright(frame: Any) -> ImageArray:

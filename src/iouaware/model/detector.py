@@ -79,8 +79,8 @@ class Detector(nn.Module):
         self.mean: Triple = mean or self.backbone.mean
         self.std: Triple = std or self.backbone.std
         # of the last canvas; no buffer, since averaging and DDP want buffers of one size
-        self._anchors = torch.zeros(0, 4)
-        self._anchors_hw = (0, 0)
+        # of the last canvas, one pair, so that threads never see a half of each
+        self._anchors_of_hw = ((0, 0), torch.zeros(0, 4))
 
     def normalise(self, images: Tensor) -> Tensor:
         """Turn pixels into what ``forward`` takes, uint8 [B, 3, H, W] -> float32."""
@@ -173,9 +173,11 @@ class Detector(nn.Module):
         self, canvas_hw: tuple[int, int], device: torch.device
     ) -> tuple[Tensor, tuple[int, ...]]:
         """Return the anchors of a canvas, [A, 4] float32, and how many each level has."""
-        if self._anchors_hw != canvas_hw or self._anchors.device != device:
+        known_hw, anchors = self._anchors_of_hw
+        if known_hw != canvas_hw or anchors.device != device:
             with torch.inference_mode(False):  # training may need what validation built
-                anchors = build_anchors(canvas_hw, self.config.geometry)
-                self._anchors = torch.tensor(anchors, device=device)
-            self._anchors_hw = canvas_hw
-        return self._anchors, level_sizes(canvas_hw)
+                anchors = torch.tensor(
+                    build_anchors(canvas_hw, self.config.geometry), device=device
+                )
+            self._anchors_of_hw = canvas_hw, anchors
+        return anchors, level_sizes(canvas_hw)

@@ -66,6 +66,11 @@ def read_run_split(
     return map_classes(dataset, info.class_names, info.category_ids)
 
 
+def other_than_own(data: str | Path | None, config: Config) -> str | Path | None:
+    """Return a data set, or None where it is the run's own, for which its settings know more."""
+    return None if data is None or str(Path(data).resolve()) == config.data.path else data
+
+
 def find_run_part(run: Path, dataset: Dataset, own: bool) -> str | None:
     """Tell which part of the run's own data pictures are of, wherever they lie now.
 

@@ -11,7 +11,7 @@ from iouaware.errors import ConfigError, DatasetError
 from iouaware.inference.export_metadata import End
 from iouaware.inference.exported import SUFFIXES, Format, is_exported
 from iouaware.places import EXPORTS
-from iouaware.running.candidates import read_run_split
+from iouaware.running.candidates import other_than_own, read_run_split
 from iouaware.running.folder import Say
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def export_run(
         options: what is asked.
         say: takes each line meant for the user.
     """
-    form, int8, data = options.form, options.int8, options.data
+    form, int8, data = options.form, options.int8, other_than_own(options.data, config)
     if form not in SUFFIXES:
         raise ConfigError(f"--format {form}: expected one of {', '.join(SUFFIXES)}")
     refuse_exported(model_path, "be exported again")
-    if int8 and data is None:
+    if int8 and data is None and config.data.path is None:
         raise ConfigError(
             "--int8: give pictures with --data; ranges of activations are found on real ones"
         )
