@@ -13,6 +13,7 @@ from tests.reporting.scenes import (
     Scene,
     make_candidates,
     make_scene,
+    make_second_and_loose,
     make_truth,
     without_iou,
     write_run_files,
@@ -134,6 +135,22 @@ def test_background_boxes_ask_for_empty_pictures(tmp_path: Path, run: Path) -> N
     text = _texts(make_scene(truth, [found] * 4).facts(run))
     assert "4 boxes of 8 drawn are on nothing" in text
     assert "--empty FOLDER" in text
+
+
+def test_second_boxes_and_loose_ones_are_named(tmp_path: Path, run: Path) -> None:
+    write_run_files(run)
+    scene = make_second_and_loose(tmp_path)
+    words = (
+        "8 boxes of 12 drawn are on an object of their class but do not hit it "
+        "(second boxes: 4; IoU under 0.5: 4)."
+    )
+    assert words in _texts(scene.facts(run))
+    assert "--image-size 416" in _texts(scene.facts(run))
+    # above the loose ones 4 of 8 are second boxes; above the second ones none is left
+    scene.evaluation["operating_point"]["score_threshold"] = 0.75
+    assert "4 boxes of 8 drawn are on an object" in _texts(scene.facts(run))
+    scene.evaluation["operating_point"]["score_threshold"] = 0.85
+    assert "do not hit it" not in _texts(scene.facts(run))
 
 
 def test_mixed_up_classes_are_named(tmp_path: Path, run: Path) -> None:

@@ -21,6 +21,7 @@ from tests.reporting.scenes import (
     draw_candidates,
     make_candidates,
     make_scene,
+    make_second_and_loose,
     make_truth,
     without_iou,
     write_run_files,
@@ -205,6 +206,13 @@ def test_no_detections(scene: Scene, run: Path) -> None:
     assert "No, it finds next to nothing" in page.text
     assert "No box reaches the display threshold." in page.text
     assert "nan" not in page.text.lower().split()
+
+
+def test_false_alarms_that_the_gallery_leaves_out_are_counted(tmp_path: Path, run: Path) -> None:
+    _, page = _write(make_second_and_loose(tmp_path), run)
+    assert "8 false alarms" in page.text
+    assert "0 boxes drawn lie on nothing that was marked, or on an object of another" in page.text
+    assert "8 more lie on an object of their class: second boxes, or too loose" in page.text
 
 
 def test_no_iou_branch(scene: Scene, run: Path) -> None:

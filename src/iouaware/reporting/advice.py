@@ -37,7 +37,16 @@ def advise(facts: Facts) -> list[Step]:
         return [Step("Evaluate on pictures that have boxes.", "", 1.0)]
     if not facts.hits:
         return [_learn_by_heart(facts)]
-    rules = (_train_longer, _rare_class, _misses, _loose, _false_alarms, _confusions, _ranking)
+    rules = (
+        _train_longer,
+        _rare_class,
+        _misses,
+        _loose,
+        _false_alarms,
+        _second_or_loose,
+        _confusions,
+        _ranking,
+    )
     steps = sorted(
         (step for rule in rules if (step := rule(facts)) is not None), key=lambda s: -s.share
     )[:MOST_STEPS]
@@ -141,6 +150,21 @@ def _false_alarms(facts: Facts) -> Step | None:
         f"{counted(alarms, 'box', 'boxes')} of {len(facts.shown):,} drawn are on nothing. Some may "
         "be objects that nobody marked: look at them below. Add pictures without objects.",
         facts.files.train_command("--empty", "FOLDER"),
+        share,
+    )
+
+
+def _second_or_loose(facts: Facts) -> Step | None:
+    second, loose = (facts.shown.counts[kind] for kind in (Kind.DUPLICATE, Kind.LOOSE))
+    share = (second + loose) / max(len(facts.shown), 1)
+    if share < 0.1:
+        return None
+    return Step(
+        f"{counted(second + loose, 'box', 'boxes')} of {len(facts.shown):,} drawn are on an object "
+        f"of their class but do not hit it (second boxes: {second:,}; IoU under 0.5: {loose:,}). "
+        "Where true boxes now hold a whole and now its parts, or several objects, mend "
+        "those; else train at a larger size.",
+        facts.files.train_command("--image-size", _larger_size(facts)),
         share,
     )
 
