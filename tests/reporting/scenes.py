@@ -181,6 +181,17 @@ def make_second_and_loose(root: Path) -> Scene:
     return scene
 
 
+def make_hidden(root: Path) -> Scene:
+    """Four pictures with two objects, found exactly, but below the threshold stored, 0.5."""
+    boxes = [[[5, 5, 45, 45], [50, 50, 90, 90]]] * 4
+    truth = make_truth(root, boxes, [[0, 0]] * 4, ("a",))
+    found = [make_candidates(boxes[0], [0, 0], [0.3, 0.35], [0.9, 0.9])] * 4
+    scene = make_scene(truth, found, alpha=1.0)
+    scene.info = replace(scene.info, score_thresholds={"1.0": 0.5})
+    scene.evaluation |= evaluate_candidates(truth, found, 1.0, SETTINGS, {"1.0": 0.5})
+    return scene
+
+
 def write_run_files(run: Path, ap: Sequence[float | None] = (0.2, None, 0.4)) -> None:
     """Write what training leaves in a run folder."""
     with (run / "metrics.csv").open("w", newline="") as file:

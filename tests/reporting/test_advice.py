@@ -12,6 +12,7 @@ from iouaware.reporting.run_files import read_run_files
 from tests.reporting.scenes import (
     Scene,
     make_candidates,
+    make_hidden,
     make_scene,
     make_second_and_loose,
     make_truth,
@@ -53,6 +54,22 @@ def test_one_that_finds_nothing_should_learn_eight_pictures_by_heart(
     nothing = make_candidates(np.zeros((0, 4)), [], [], [])
     (step,) = advise(make_scene(truth, [nothing]).facts(run))
     assert step.command == f"{AGAIN.format(run=run)} --overfit 8"
+
+
+def test_a_threshold_that_hides_all_should_be_lowered(tmp_path: Path, run: Path) -> None:
+    write_run_files(run)
+    scene = make_hidden(tmp_path)
+    (step,) = advise(scene.facts(run))
+    assert "hides every object that it finds here" in step.text
+    # 0.15 = (0.30 + 0) / 2: halfway to the next lower S
+    assert step.command == f"iouaware predict {run} PICTURES --alpha 1 --score-threshold 0.15"
+    scene.evaluation["thresholds_at_precision"]["0.90"]["0.50"] = 0.0249  # not above what is found
+    (step,) = advise(scene.facts(run))
+    assert step.command.endswith("--score-threshold 0.0249")
+    scene.evaluation["thresholds_at_precision"]["0.90"]["0.50"] = None
+    (step,) = advise(scene.facts(run))
+    assert "hides every object that it finds here" in step.text
+    assert step.command == ""
 
 
 def test_training_that_still_gained_should_go_on(scene: Scene, run: Path) -> None:

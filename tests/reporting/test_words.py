@@ -21,6 +21,7 @@ from iouaware.structures import Candidates
 from tests.reporting.scenes import (
     Scene,
     make_candidates,
+    make_hidden,
     make_info,
     make_scene,
     make_truth,
@@ -71,6 +72,30 @@ def test_p30_an_ap_of_zero_is_explained(scene: Scene, run: Path) -> None:
     assert say_held_out(empty.sweep, True, 0.5) == (
         "As long as nothing is found, alpha cannot be judged."
     )
+
+
+def test_a_threshold_that_hides_all_is_not_called_good(tmp_path: Path, run: Path) -> None:
+    scene = make_hidden(tmp_path)
+    answer = answer_good_enough(scene.facts(run))
+    assert answer.headline == "Not at this threshold"
+    assert answer.mood == "bad"
+    assert answer.sentences[:2] == (
+        "No box reaches the display threshold, S 0.50.",
+        # (0.30 + 0) / 2
+        "From S 0.15 on it would find all objects, with 90 of 100 boxes right or more.",
+    )
+    # boxes that are drawn, but on nothing
+    shown = make_candidates([[0, 60, 20, 80]], [0], [0.6], [0.9])
+    found = [replace(shown, frame=one.frame) for one in scene.candidates]
+    scene.candidates = found
+    scene.evaluation["thresholds_at_precision"]["0.90"]["0.50"] = None
+    answer = answer_good_enough(scene.facts(run))
+    assert answer.headline == "Not at this threshold"
+    assert answer.sentences[0] == (
+        "With boxes drawn from S 0.50 on, it finds no objects, and no drawn boxes are right "
+        "(IoU 0.5)."
+    )
+    assert not any("would find" in sentence for sentence in answer.sentences)
 
 
 def test_p30_pictures_without_boxes_are_explained(tmp_path: Path, run: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from iouaware.reporting.facts import Facts
 from iouaware.reporting.judging import Kind
-from iouaware.reporting.numerals import counted, number_or_none, percent, points
+from iouaware.reporting.numerals import alpha_text, counted, number_or_none, percent, points, ratio
 from iouaware.reporting.words import FEW_BOXES
 
 MOST_STEPS = 3
@@ -35,6 +35,8 @@ def advise(facts: Facts) -> list[Step]:
     """Return at most three steps, the one that promises most first; never none."""
     if not facts.boxes:
         return [Step("Evaluate on pictures that have boxes.", "", 1.0)]
+    if not facts.hits and facts.finds_something:
+        return [_lower_threshold(facts)]
     if not facts.hits:
         return [_learn_by_heart(facts)]
     rules = (
@@ -64,6 +66,20 @@ def _learn_by_heart(facts: Facts) -> Step:
         "See first whether it can learn eight pictures by heart, and look at first_batch.jpg: "
         "boxes that do not lie on the objects there are a fault in the annotations.",
         facts.files.train_command("--overfit", 8),
+        1.0,
+    )
+
+
+def _lower_threshold(facts: Facts) -> Step:
+    threshold = facts.threshold_at("0.90", "0.50")
+    command = ""
+    if threshold is not None:
+        command = facts.files.predict_command
+        command += f" --alpha {alpha_text(facts.alpha)} --score-threshold {threshold:.3g}"
+    return Step(
+        f"The display threshold, S {ratio(facts.threshold)}, hides every object that it finds "
+        "here. Take a lower one for pictures like these; the slider below shows what each draws.",
+        command,
         1.0,
     )
 

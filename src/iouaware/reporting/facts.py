@@ -18,6 +18,8 @@ from iouaware.reporting.numerals import is_number, number_or_none
 from iouaware.reporting.run_files import RunFiles
 from iouaware.structures import Candidates, IntArray, ModelInfo
 
+FOUND_AP50 = 0.02  # below it next to nothing is found
+
 
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
@@ -88,6 +90,11 @@ class Facts:
         return self.shown.counts[Kind.HIT]
 
     @property
+    def finds_something(self) -> bool:
+        """Whether objects are found at all, be it below the display threshold."""
+        return (number_or_none(self.evaluation.get("AP50")) or 0.0) >= FOUND_AP50
+
+    @property
     def false_alarms(self) -> int:
         """Number of boxes drawn at the display threshold that hit nothing."""
         return len(self.shown) - self.hits - self.shown.counts[Kind.IGNORED]
@@ -145,7 +152,14 @@ class Facts:
 
     def recall_at(self, precision: str, iou: str) -> float | None:
         """Recall where this precision is asked at this IoU, keys as in evaluation.json."""
-        table = self.evaluation.get("recall_at_precision") or {}
+        return self._at_precision("recall_at_precision", precision, iou)
+
+    def threshold_at(self, precision: str, iou: str) -> float | None:
+        """Threshold on S that gives this recall, keys as in evaluation.json."""
+        return self._at_precision("thresholds_at_precision", precision, iou)
+
+    def _at_precision(self, name: str, precision: str, iou: str) -> float | None:
+        table = self.evaluation.get(name) or {}
         return number_or_none((table.get(precision) or {}).get(iou))
 
     def note(self, key: str) -> str:
