@@ -9,6 +9,7 @@ import pytest
 
 from iouaware.reporting.alpha_words import say_gap, say_held_out
 from iouaware.reporting.cautions import CENTRENESS, caution_choice, caution_few, list_cautions
+from iouaware.reporting.facts import name_swept
 from iouaware.reporting.words import answer_good_enough, answer_weakest_class, weakest_class
 from iouaware.running.summary import (
     alpha_line,
@@ -228,6 +229,33 @@ def test_a_sweep_of_other_pictures_names_them(scene: Scene, run: Path) -> None:
     scene.sweep |= {"data": "/other"}
     assert "on the val pictures of other; the" in scene.facts(run).sweep_elsewhere
     assert scene.facts(run).sweep_elsewhere.endswith("of the test part of own")
+
+
+def test_a_gain_on_other_pictures_than_the_figures_beside_it_names_them(
+    scene: Scene, run: Path
+) -> None:
+    scene.sweep |= _sweep(0.5, 0.02, 0.01, 0.03)
+    assert "of AP on held-out pictures (95" in " ".join(
+        answer_good_enough(scene.facts(run)).sentences
+    )
+    scene.evaluation |= {"split": "test"}
+    assert "of AP on held-out val pictures (95" in " ".join(
+        answer_good_enough(scene.facts(run)).sentences
+    )
+    scene.sweep |= {"data": "/sets/other"}
+    elsewhere = name_swept(scene.evaluation, scene.sweep)
+    assert elsewhere == "val pictures of other"
+    assert "on held-out val pictures of other (95" in say_held_out(
+        scene.sweep, True, 0.5, elsewhere
+    )
+    best = {**_sweep(1.0, 0.0, 0.0, 0.0), "AP": [0.52, 0.5]}
+    assert "ranks best on the val pictures of other that choose: " in say_held_out(
+        best, True, 1.0, elsewhere
+    )
+    hair = {**best, "AP": [0.5, 0.52]}
+    assert "above alpha 1 on the val pictures of other that choose" in say_held_out(
+        hair, True, 1.0, elsewhere
+    )
 
 
 def test_the_gain_is_that_of_the_figure_that_chose() -> None:

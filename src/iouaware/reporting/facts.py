@@ -121,17 +121,17 @@ class Facts:
         return str(self.evaluation.get("split") or self.dataset.split)
 
     @property
+    def swept(self) -> str:
+        """The pictures on which the alphas were compared, from ``name_swept``."""
+        return name_swept(self.evaluation, self.sweep)
+
+    @property
     def sweep_elsewhere(self) -> str:
         """Say on which pictures the alphas were compared, where they are not those evaluated."""
-        keys = ("data", "split")
-        data, split = (self.sweep.get(key) or self.evaluation.get(key) for key in keys)
-        if [data, split] == [self.evaluation.get(key) for key in keys]:
+        if self.swept == "pictures":
             return ""
-        of = "" if data == self.evaluation.get("data") else f" of {name_of_data(Path(str(data)))}"
-        return (
-            f", on the {split} pictures{of}; the other figures here are of the {self.split} part"
-            + (f" of {self.data_name}" if of else "")
-        )
+        of = f" of {self.data_name}" if " of " in self.swept else ""
+        return f", on the {self.swept}; the other figures here are of the {self.split} part{of}"
 
     @property
     def localisation_gap(self) -> float | None:
@@ -230,6 +230,19 @@ def gather_facts(
         misses=tuple(find_misses(dataset, shown)),
         class_boxes=dataset.class_counts(),
     )
+
+
+def name_swept(evaluation: dict[str, Any], sweep: dict[str, Any]) -> str:
+    """Name the pictures of a sweep: ``val pictures``, plain ``pictures`` where it evaluated those.
+
+    Args:
+        evaluation: as in evaluation.json.
+        sweep: as in sweep.json.
+    """
+    data, split = (sweep.get(key) or evaluation.get(key) for key in ("data", "split"))
+    if data != evaluation.get("data"):
+        return f"{split} pictures of {name_of_data(Path(str(data)))}"
+    return f"{split} pictures" if split != evaluation.get("split") else "pictures"
 
 
 def read_oracles(evaluation: dict[str, Any], sweep: dict[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def answer_good_enough(facts: Facts) -> Answer:
             *_at_threshold(facts),
             *_at_lower_threshold(facts),
             *_tight(facts),
-            say_held_out(facts.sweep, facts.info.has_iou, facts.alpha),
+            say_held_out(facts.sweep, facts.info.has_iou, facts.alpha, facts.swept),
         ),
         mood,
     )
