@@ -215,6 +215,22 @@ def test_false_alarms_that_the_gallery_leaves_out_are_counted(tmp_path: Path, ru
     assert "8 more lie on an object of their class: second boxes, or too loose" in page.text
 
 
+def test_all_is_said_only_where_exact(tmp_path: Path, run: Path) -> None:
+    # 200 of 201 objects are found, 99.5 %, and 201 boxes drawn
+    boxes = [[[5, 5, 45, 45]]] + [[[5.0 * n, 5, 5 * n + 4, 95] for n in range(10)]] * 20
+    truth = make_truth(tmp_path, boxes, [[0]] + [[0] * 10] * 20, ("a",))
+    beside = make_candidates([[60, 60, 90, 90]], [0], [0.9], None)
+    exact = make_candidates(boxes[1], [0] * 10, [0.9] * 10, None)
+    scene = make_scene(truth, [beside] + [exact] * 20)
+    scene.evaluation["operating_point"]["score_threshold"] = 0.5
+    _, page = _write(scene, run)
+    assert "it finds over 99 of 100 objects, and over 99 of 100 drawn boxes are right" in page.text
+    assert "Objects found over 99 %" in page.text
+    assert "Boxes right over 99 % 1 false alarm" in page.text
+    assert "201 200 (over 99 %) 1 " in page.text
+    assert "90 of 100 right  over 99 %  over 99 %" in page.text
+
+
 def test_no_iou_branch(scene: Scene, run: Path) -> None:
     html, page = _write(make_scene(scene.dataset, without_iou(scene.candidates)), run)
     assert "This model predicts no IoU, so alpha stays at 1" in page.text

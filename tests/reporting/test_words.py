@@ -137,6 +137,12 @@ def test_a_gain_that_may_be_chance_is_not_proven() -> None:
     unproven = say_held_out(_sweep(0.5, 0.011, -0.004, 0.02), True, 0.5)
     assert "Alpha 0.5 gains 1.1 points of AP" in unproven
     assert "interval −0.4 to +2.0): not proven, it may be chance." in unproven
+    # an interval that shows no 0 is proven, one that holds it is not
+    hair = say_held_out(_sweep(0.5, 0.006, -0.0004, 0.012), True, 0.5)
+    assert "(95 % interval −0.04 to +1.2): not proven" in hair
+    assert "interval -0.04 to +1.2: not proven" in alpha_line(
+        0.5, _sweep(0.5, 0.006, -0.0004, 0.012)
+    )
     proven = say_held_out(_sweep(0.5, 0.011, 0.004, 0.02), True, 0.5)
     assert proven.endswith("): proven.")
 

@@ -9,7 +9,14 @@ import numpy as np
 
 from iouaware.reporting.facts import Facts
 from iouaware.reporting.judging import Kind
-from iouaware.reporting.numerals import alpha_text, counted, number_or_none, percent, points, ratio
+from iouaware.reporting.numerals import (
+    alpha_text,
+    counted,
+    number_or_none,
+    points,
+    ratio,
+    whole_percent,
+)
 from iouaware.reporting.words import FEW_BOXES
 
 MOST_STEPS = 3
@@ -149,7 +156,7 @@ def _loose(facts: Facts) -> Step | None:
     if share < 0.3:
         return None
     return Step(
-        f"{percent(share, 0)} % of the boxes that hit overlap their object by less than "
+        f"{whole_percent(share)} % of the boxes that hit overlap their object by less than "
         f"{TIGHT_IOU}. Look at “sure but loose” below: where the true boxes are drawn "
         "badly, mend those; else train at a larger size.",
         facts.files.train_command("--image-size", _larger_size(facts)),

@@ -6,7 +6,14 @@ from typing import Any
 
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.reporting.facts import Facts
-from iouaware.reporting.numerals import alpha_text, is_number, number_or_none, percent, points
+from iouaware.reporting.numerals import (
+    alpha_text,
+    interval,
+    is_number,
+    number_or_none,
+    points,
+    whole_percent,
+)
 
 # where predicted and true IoU do not go together among boxes on an object
 GAIN_WITHOUT_FIT = "what alpha gains comes from telling boxes on an object from others"
@@ -24,7 +31,7 @@ def say_held_out(
         pictures: those of the sweep, from ``name_swept``.
     """
     held = sweep.get("held_out") or {}
-    gain, interval = number_or_none(held.get("gain")), held.get("ci95") or [None, None]
+    gain, ends = number_or_none(held.get("gain")), held.get("ci95") or [None, None]
     if not has_iou:
         return "Without an IoU branch there is no alpha to choose."
     if gain is None:
@@ -38,8 +45,8 @@ def say_held_out(
         change = f"gains {_size(gain)} of" if gain > 0 else f"loses {_size(-gain)} of"
         change = change if gain else "neither gains nor loses"
         text = f"Alpha {alpha_text(chosen)} {change} {figure} on held-out {pictures}"
-        if all(is_number(end) for end in interval):
-            text += f" (95 % interval {points(interval[0])} to {points(interval[1])})"
+        if all(is_number(end) for end in ends):
+            text += f" (95 % interval {interval(*ends)})"
         text += ": proven." if held.get("proven") else ": not proven, it may be chance."
         text += " So alpha stays at 1." if kept == 1 else ""
     return text if alpha == kept else f"{text} The figures here are at alpha {alpha_text(alpha)}."
@@ -89,4 +96,4 @@ def say_gap(facts: Facts) -> str:
         return text + "."
     if share > 1:
         return text + "; alpha 0.5 wins more than that, since it also puts false alarms behind."
-    return text + f"; alpha 0.5 wins {percent(share, 0)} % of that."
+    return text + f"; alpha 0.5 wins {whole_percent(share)} % of that."
