@@ -178,6 +178,10 @@ def test_the_gap_to_the_oracle(scene: Scene, run: Path) -> None:
     )
     scene.evaluation["oracle"]["localisation"]["AP"] = 0.505
     assert "ranking by fit is not what holds this detector back" in say_gap(scene.facts(run))
+    scene.evaluation["oracle"]["localisation"]["AP"] = 0.48
+    assert say_gap(scene.facts(run)).endswith(
+        "would add nothing to alpha 1: ranking by fit is not what holds this detector back."
+    )
     # what also tells false alarms can pass the oracle
     scene.evaluation["oracle"] = {"localisation": {"AP": 0.53}, "share_of_gap": 1.2}
     assert say_gap(scene.facts(run)) == (

@@ -85,9 +85,10 @@ def say_gap(facts: Facts) -> str:
     gap = facts.localisation_gap
     if gap is None or not facts.hits:
         return ""
+    added = f"{points(gap)} AP" if gap > 0 else "nothing"
     text = (
         "Knowing exactly how well each box fits its object, with false alarms left where they are, "
-        f"would add {points(gap)} AP to alpha 1"
+        f"would add {added} to alpha 1"
     )
     if gap < 0.01:
         return text + ": ranking by fit is not what holds this detector back."
