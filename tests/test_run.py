@@ -156,6 +156,20 @@ def test_a_report_is_of_the_model_it_stands_beside(run: Run, tiny_coco: Path) ->
     assert fingerprint_model(run.model_path) == own["model"]
 
 
+def test_a_report_goes_by_the_threshold_that_the_model_stores_now(run: Run) -> None:
+    alpha = run.evaluate()["alpha"]
+    other = {"held_out": {"alpha": alpha, "gain": 0.01}, "score_thresholds": {"0.4": 0.123}}
+    run.keep_choice(other)
+    run.report()
+    assert read(run.path / "evaluation.json")["operating_point"]["score_threshold"] == 0.123
+    # at an alpha that was asked for it stays at that, with the threshold of the nearest stored
+    run.evaluate(alpha=0.7)
+    run.keep_choice({**other, "score_thresholds": {"0.4": 0.123, "0.7": 0.234}})
+    run.report()
+    evaluation = read(run.path / "evaluation.json")
+    assert (evaluation["alpha"], evaluation["operating_point"]["score_threshold"]) == (0.7, 0.234)
+
+
 def test_a_model_alone_is_reported_on_the_data_it_was_evaluated_on(
     run: Run, tiny_coco: Path, tmp_path: Path
 ) -> None:

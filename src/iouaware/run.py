@@ -32,6 +32,7 @@ from iouaware.running.folder import (
     dropped_on_error,
     find_model,
     find_run,
+    has_threshold_of,
     is_of,
     main_numbers,
     numbered_folder,
@@ -194,8 +195,8 @@ class Run:
     def report(self) -> Path:
         """Write ``report/index.html`` and ``MODEL_CARD.md``; return the page's path.
 
-        Numbers that are not there yet, or are of another model in the folder, are computed first,
-        on the part or data evaluated last.
+        Numbers that are not there yet, or are of another model in the folder or a threshold that
+        it no longer stores, are computed first, on the part or data evaluated last.
 
         Raises:
             ConfigError: the run does not know its data, or the pictures are no longer those that
@@ -210,6 +211,8 @@ class Run:
         data, split = evaluation["data"], evaluation["split"]
         if not is_of(evaluation, model):
             evaluation = self.evaluate(data, split)
+        elif not has_threshold_of(evaluation, self.info):  # another was saved since
+            evaluation = self.evaluate(data, split, evaluation.get("alpha"))
         if not ((self.path / "sweep.json").is_file() and is_of(read_sweep(self.path), model)):
             self.sweep(data, "val" if data == self.config.data.path else split)
         sweep = read_sweep(self.path)

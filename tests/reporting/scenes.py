@@ -167,6 +167,31 @@ def make_scene(dataset: Dataset, candidates: list[Candidates], alpha: float = 0.
     return Scene(dataset, candidates, evaluation, sweep, info)
 
 
+def make_second_and_loose(root: Path) -> Scene:
+    """Four pictures with an object, a second box on it and one too loose, all called right."""
+    truth = make_truth(root, [[[0, 0, 80, 80]]] * 4, [[0]] * 4, ("a",))
+    # the whole: hit; the upper 5/8: IoU 0.625 with both; the lower 3/8: 0.375, loose
+    found = make_candidates(
+        [[0, 0, 80, 80], [0, 0, 80, 50], [0, 50, 80, 80]], [0] * 3, [0.9, 0.8, 0.7], None
+    )
+    scene = make_scene(truth, [found] * 4)
+    settings = {**scene.info.config["inference"], "nms_iou": 0.99}  # so that the second box stays
+    scene.info = replace(scene.info, config={**scene.info.config, "inference": settings})
+    scene.evaluation["operating_point"]["score_threshold"] = 0.5
+    return scene
+
+
+def make_hidden(root: Path) -> Scene:
+    """Four pictures with two objects, found exactly, but below the threshold stored, 0.5."""
+    boxes = [[[5, 5, 45, 45], [50, 50, 90, 90]]] * 4
+    truth = make_truth(root, boxes, [[0, 0]] * 4, ("a",))
+    found = [make_candidates(boxes[0], [0, 0], [0.3, 0.35], [0.9, 0.9])] * 4
+    scene = make_scene(truth, found, alpha=1.0)
+    scene.info = replace(scene.info, score_thresholds={"1.0": 0.5})
+    scene.evaluation |= evaluate_candidates(truth, found, 1.0, SETTINGS, {"1.0": 0.5})
+    return scene
+
+
 def write_run_files(run: Path, ap: Sequence[float | None] = (0.2, None, 0.4)) -> None:
     """Write what training leaves in a run folder."""
     with (run / "metrics.csv").open("w", newline="") as file:

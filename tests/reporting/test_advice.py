@@ -12,7 +12,9 @@ from iouaware.reporting.run_files import read_run_files
 from tests.reporting.scenes import (
     Scene,
     make_candidates,
+    make_hidden,
     make_scene,
+    make_second_and_loose,
     make_truth,
     without_iou,
     write_run_files,
@@ -52,6 +54,22 @@ def test_one_that_finds_nothing_should_learn_eight_pictures_by_heart(
     nothing = make_candidates(np.zeros((0, 4)), [], [], [])
     (step,) = advise(make_scene(truth, [nothing]).facts(run))
     assert step.command == f"{AGAIN.format(run=run)} --overfit 8"
+
+
+def test_a_threshold_that_hides_all_should_be_lowered(tmp_path: Path, run: Path) -> None:
+    write_run_files(run)
+    scene = make_hidden(tmp_path)
+    (step,) = advise(scene.facts(run))
+    assert "hides every object that it finds here" in step.text
+    # 0.15 = (0.30 + 0) / 2: halfway to the next lower S
+    assert step.command == f"iouaware predict {run} PICTURES --alpha 1 --score-threshold 0.15"
+    scene.evaluation["thresholds_at_precision"]["0.90"]["0.50"] = 0.0249  # not above what is found
+    (step,) = advise(scene.facts(run))
+    assert step.command.endswith("--score-threshold 0.0249")
+    scene.evaluation["thresholds_at_precision"]["0.90"]["0.50"] = None
+    (step,) = advise(scene.facts(run))
+    assert "hides every object that it finds here" in step.text
+    assert step.command == ""
 
 
 def test_training_that_still_gained_should_go_on(scene: Scene, run: Path) -> None:
@@ -134,6 +152,22 @@ def test_background_boxes_ask_for_empty_pictures(tmp_path: Path, run: Path) -> N
     text = _texts(make_scene(truth, [found] * 4).facts(run))
     assert "4 boxes of 8 drawn are on nothing" in text
     assert "--empty FOLDER" in text
+
+
+def test_second_boxes_and_loose_ones_are_named(tmp_path: Path, run: Path) -> None:
+    write_run_files(run)
+    scene = make_second_and_loose(tmp_path)
+    words = (
+        "8 boxes of 12 drawn are on an object of their class but do not hit it "
+        "(second boxes: 4; IoU under 0.5: 4)."
+    )
+    assert words in _texts(scene.facts(run))
+    assert "--image-size 416" in _texts(scene.facts(run))
+    # above the loose ones 4 of 8 are second boxes; above the second ones none is left
+    scene.evaluation["operating_point"]["score_threshold"] = 0.75
+    assert "4 boxes of 8 drawn are on an object" in _texts(scene.facts(run))
+    scene.evaluation["operating_point"]["score_threshold"] = 0.85
+    assert "do not hit it" not in _texts(scene.facts(run))
 
 
 def test_mixed_up_classes_are_named(tmp_path: Path, run: Path) -> None:

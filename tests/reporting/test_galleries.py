@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from iouaware.reporting import galleries
 from iouaware.reporting.judging import Kind
@@ -71,3 +72,37 @@ def test_tiles_say_what_they_show(scene: Scene, run: Path) -> None:
         assert any(text in tile.title for text in words[Kind(row)])
     for tile in built.misses:
         assert tile.crop.overlays[0].role == "true"
+
+
+def _first_miss(root: Path, run: Path, boxes: list[list[float]], labels: list[int]) -> str:
+    """Return the title of the bolt missed beside a nut, with these boxes drawn, p from 0.9 down."""
+    truth = make_truth(root, [[[5, 5, 45, 45], [30, 5, 70, 45]]], [[0, 1]], ("bolt", "nut"))
+    found = make_candidates(boxes, labels, [0.9 - n / 10 for n in range(len(boxes))], None)
+    scene = make_scene(truth, [found])
+    scene.evaluation["operating_point"]["score_threshold"] = 0.5
+    return galleries.build_galleries(scene.facts(run)).misses[0].title
+
+
+def test_a_missed_object_is_called_only_what_lies_on_it(tmp_path: Path, run: Path) -> None:
+    exact, nut = [5.0, 5, 45, 45], [30.0, 5, 70, 45]
+    assert _first_miss(tmp_path, run, [nut, exact], [1, 1]) == "bolt, called nut"
+    # the nut found, IoU with the bolt 15 * 40 / (2 * 1600 - 600) = 0.23, says nothing of the bolt
+    assert _first_miss(tmp_path, run, [nut], [1]) == "bolt, the nearest box says nut"
+    # the upper 3/8 of the bolt, called bolt
+    assert _first_miss(tmp_path, run, [nut, [5, 5, 45, 20]], [1, 0]) == (
+        "bolt, no box of its own fits"
+    )
+    assert _first_miss(tmp_path, run, [[75, 75, 95, 95]], [0]) == "bolt, nothing drawn here"
+
+
+def test_a_loose_box_is_drawn_with_the_object_that_its_iou_is_of(tmp_path: Path, run: Path) -> None:
+    # a box called bolt, 23 px high: 14 of them on the bolt, IoU 14 / (40 + 23 - 14) = 0.286, and
+    # all 23 on the nut of 50, IoU 0.46
+    truth = make_truth(tmp_path, [[[5, 5, 45, 45], [5, 25, 45, 75]]], [[0, 1]], ("bolt", "nut"))
+    scene = make_scene(truth, [make_candidates([[5, 31, 45, 54]], [0], [0.9], None)])
+    scene.evaluation["operating_point"]["score_threshold"] = 0.5
+    (tile,) = galleries.build_galleries(scene.facts(run)).loose
+    assert ("true IoU", "0.29") in tile.numbers
+    true, drawn = tile.crop.overlays
+    assert (true.role, drawn.role) == ("true", "drawn")
+    assert true.height / drawn.height == pytest.approx(40 / 23, rel=0.01)  # rounded px

@@ -101,6 +101,20 @@ def test_dragging_alpha_redraws_the_boxes(browser: Any, report: str, scene: Scen
     page.close()
 
 
+def test_at_alpha_1_no_box_is_called_absent_there(browser: Any, report: str) -> None:
+    page = browser.new_page()
+    page.goto(report)
+    for position, differs in (("0", True), ("2", False)):  # alpha 0 and 1
+        page.locator("#slider-alpha").fill(position)
+        before = page.locator("rect.drawn:not(.halo)").count()
+        page.locator("#slider-threshold").fill("0.05")
+        assert page.locator("rect.drawn:not(.halo)").count() > before
+        assert (page.locator("rect.fresh").count() > 0) == differs
+        said = page.locator("#slider-summary").inner_text()
+        assert ("not drawn at alpha 1 and its own threshold" in said) == differs
+    page.close()
+
+
 def test_a_page_without_pictures_has_no_fault(browser: Any, tmp_path: Path, run: Path) -> None:
     scene = make_scene(make_truth(tmp_path, [], [], ("only",)), [])
     path = write_report(

@@ -51,6 +51,27 @@ def test_every_kind_by_hand(tmp_path: Path) -> None:
     assert misses[1].overlap == pytest.approx(1)
 
 
+def test_the_truth_of_a_box_is_of_its_class_where_it_is_second_or_loose(tmp_path: Path) -> None:
+    # a bolt 0..40 and a nut 10..50 high, both 40 wide
+    truth = make_truth(tmp_path, [[[0, 0, 40, 40], [0, 10, 40, 50]]], [[0, 1]], NAMES)
+    found = make_candidates(
+        [
+            [0, 0, 40, 40],  # hits the bolt
+            [0, 8, 40, 48],  # a second bolt, 32/48 = 0.67 on it, 38/42 = 0.90 on the nut
+            [0, 25, 40, 55],  # called bolt: 15/55 = 0.27, loose; 25/45 = 0.56 on the nut: confused
+            [0, 30, 40, 52],  # called bolt: 10/52 = 0.19, loose; 20/42 = 0.48 on the nut
+        ],
+        [0, 0, 0, 0],
+        [0.9, 0.8, 0.7, 0.6],
+        None,
+    )
+    settings = SETTINGS.model_copy(update={"nms_iou": 0.99})
+    judged = judge_detections(truth, [found], 1.0, settings)
+    kinds = [Kind.HIT, Kind.DUPLICATE, Kind.CONFUSED, Kind.LOOSE]
+    assert [Kind(kind) for kind in judged.kind] == kinds
+    assert judged.truth.tolist() == [0, 0, 1, 0]
+
+
 def test_a_threshold_hides_without_changing_verdicts(scene: Scene, run: Path) -> None:
     facts = scene.facts(run)
     shown = facts.judged.shown_at(0.6)

@@ -39,6 +39,13 @@ def test_figures_of_a_test_part_are_not_called_optimistic(scene: Scene, run: Pat
     assert "No choice was made on these pictures." in card
 
 
+def test_the_gain_beside_figures_of_other_pictures_names_its_own(scene: Scene, run: Path) -> None:
+    scene.evaluation |= {"split": "test", "run_part": "test"}
+    scene.sweep["held_out"] |= {"alpha": 0.5, "gain": 0.02, "ci95": [0.01, 0.03], "proven": True}
+    scene.sweep["data"] = "/sets/my|bolts"
+    assert r"of AP on held-out val pictures of my\|bolts (95" in _card(scene, run)
+
+
 def test_a_model_without_iou_branch(scene: Scene, run: Path) -> None:
     scene.info = make_info(scene.info.class_names, 1.0, False, {"1.0": 0.4})
     scene.evaluation["alpha"] = 1.0

@@ -8,12 +8,14 @@ from iouaware.reporting.numerals import (
     alpha_text,
     counted,
     in_words,
+    interval,
     is_number,
     last_part,
     number_or_none,
     percent,
     points,
     ratio,
+    whole_percent,
 )
 
 
@@ -45,13 +47,44 @@ def test_ratio_keeps_two_digits() -> None:
         (0.912, "91 of 100"),
         (1.0, "all"),
         (0.0, "no"),
-        (0.9999, "more than 99 of 100"),
-        (0.001, "fewer than 1 of 100"),
+        (0.9999, "over 99 of 100"),
+        (199 / 200, "over 99 of 100"),  # 99.5 would round to 100
+        (198 / 200, "99 of 100"),
+        (0.001, "under 1 of 100"),
+        (1 / 200, "under 1 of 100"),
         (None, "n/a"),
     ],
 )
 def test_all_and_no_are_said_only_where_exact(share: float | None, text: str) -> None:
     assert in_words(share) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (1.0, "100"),
+        (0.995, "over 99"),
+        (0.994, "99"),
+        (0.005, "under 1"),
+        (0.0, "0"),
+        (None, "n/a"),
+    ],
+)
+def test_whole_per_cent_are_0_and_100_only_where_exact(share: float | None, text: str) -> None:
+    assert whole_percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (-0.004, 0.02, "−0.4 to +2.0"),
+        (0.0004, 0.012, "+0.04 to +1.2"),
+        (-0.0004, 0.012, "−0.04 to +1.2"),
+        (-0.000001, 0.0, "−0.00 to 0.0"),
+    ],
+)
+def test_an_end_beside_0_tells_its_side(low: float, high: float, text: str) -> None:
+    assert interval(low, high) == text
 
 
 def test_nouns_follow_their_number() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from iouaware.reporting.alpha_words import say_gap, say_held_out
 from iouaware.reporting.cautions import CENTRENESS, caution_choice, caution_few, list_cautions
+from iouaware.reporting.facts import name_swept
 from iouaware.reporting.words import answer_good_enough, answer_weakest_class, weakest_class
 from iouaware.running.summary import (
     alpha_line,
@@ -21,6 +22,7 @@ from iouaware.structures import Candidates
 from tests.reporting.scenes import (
     Scene,
     make_candidates,
+    make_hidden,
     make_info,
     make_scene,
     make_truth,
@@ -73,6 +75,30 @@ def test_p30_an_ap_of_zero_is_explained(scene: Scene, run: Path) -> None:
     )
 
 
+def test_a_threshold_that_hides_all_is_not_called_good(tmp_path: Path, run: Path) -> None:
+    scene = make_hidden(tmp_path)
+    answer = answer_good_enough(scene.facts(run))
+    assert answer.headline == "Not at this threshold"
+    assert answer.mood == "bad"
+    assert answer.sentences[:2] == (
+        "No box reaches the display threshold, S 0.50.",
+        # (0.30 + 0) / 2
+        "From S 0.15 on it would find all objects, with 90 of 100 boxes right or more.",
+    )
+    # boxes that are drawn, but on nothing
+    shown = make_candidates([[0, 60, 20, 80]], [0], [0.6], [0.9])
+    found = [replace(shown, frame=one.frame) for one in scene.candidates]
+    scene.candidates = found
+    scene.evaluation["thresholds_at_precision"]["0.90"]["0.50"] = None
+    answer = answer_good_enough(scene.facts(run))
+    assert answer.headline == "Not at this threshold"
+    assert answer.sentences[0] == (
+        "With boxes drawn from S 0.50 on, it finds no objects, and no drawn boxes are right "
+        "(IoU 0.5)."
+    )
+    assert not any("would find" in sentence for sentence in answer.sentences)
+
+
 def test_p30_pictures_without_boxes_are_explained(tmp_path: Path, run: Path) -> None:
     truth = make_truth(tmp_path, [[], []], [[], []], ("a", "b"))
     found = make_candidates([[0, 0, 9, 9]], [0], [0.9], [0.9])
@@ -111,6 +137,12 @@ def test_a_gain_that_may_be_chance_is_not_proven() -> None:
     unproven = say_held_out(_sweep(0.5, 0.011, -0.004, 0.02), True, 0.5)
     assert "Alpha 0.5 gains 1.1 points of AP" in unproven
     assert "interval −0.4 to +2.0): not proven, it may be chance." in unproven
+    # an interval that shows no 0 is proven, one that holds it is not
+    hair = say_held_out(_sweep(0.5, 0.006, -0.0004, 0.012), True, 0.5)
+    assert "(95 % interval −0.04 to +1.2): not proven" in hair
+    assert "interval -0.04 to +1.2: not proven" in alpha_line(
+        0.5, _sweep(0.5, 0.006, -0.0004, 0.012)
+    )
     proven = say_held_out(_sweep(0.5, 0.011, 0.004, 0.02), True, 0.5)
     assert proven.endswith("): proven.")
 
@@ -146,6 +178,10 @@ def test_the_gap_to_the_oracle(scene: Scene, run: Path) -> None:
     )
     scene.evaluation["oracle"]["localisation"]["AP"] = 0.505
     assert "ranking by fit is not what holds this detector back" in say_gap(scene.facts(run))
+    scene.evaluation["oracle"]["localisation"]["AP"] = 0.48
+    assert say_gap(scene.facts(run)).endswith(
+        "would add nothing to alpha 1: ranking by fit is not what holds this detector back."
+    )
     # what also tells false alarms can pass the oracle
     scene.evaluation["oracle"] = {"localisation": {"AP": 0.53}, "share_of_gap": 1.2}
     assert say_gap(scene.facts(run)) == (
@@ -203,6 +239,33 @@ def test_a_sweep_of_other_pictures_names_them(scene: Scene, run: Path) -> None:
     scene.sweep |= {"data": "/other"}
     assert "on the val pictures of other; the" in scene.facts(run).sweep_elsewhere
     assert scene.facts(run).sweep_elsewhere.endswith("of the test part of own")
+
+
+def test_a_gain_on_other_pictures_than_the_figures_beside_it_names_them(
+    scene: Scene, run: Path
+) -> None:
+    scene.sweep |= _sweep(0.5, 0.02, 0.01, 0.03)
+    assert "of AP on held-out pictures (95" in " ".join(
+        answer_good_enough(scene.facts(run)).sentences
+    )
+    scene.evaluation |= {"split": "test"}
+    assert "of AP on held-out val pictures (95" in " ".join(
+        answer_good_enough(scene.facts(run)).sentences
+    )
+    scene.sweep |= {"data": "/sets/other"}
+    elsewhere = name_swept(scene.evaluation, scene.sweep)
+    assert elsewhere == "val pictures of other"
+    assert "on held-out val pictures of other (95" in say_held_out(
+        scene.sweep, True, 0.5, elsewhere
+    )
+    best = {**_sweep(1.0, 0.0, 0.0, 0.0), "AP": [0.52, 0.5]}
+    assert "ranks best on the val pictures of other that choose: " in say_held_out(
+        best, True, 1.0, elsewhere
+    )
+    hair = {**best, "AP": [0.5, 0.52]}
+    assert "above alpha 1 on the val pictures of other that choose" in say_held_out(
+        hair, True, 1.0, elsewhere
+    )
 
 
 def test_the_gain_is_that_of_the_figure_that_chose() -> None:

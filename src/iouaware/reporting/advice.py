@@ -9,7 +9,14 @@ import numpy as np
 
 from iouaware.reporting.facts import Facts
 from iouaware.reporting.judging import Kind
-from iouaware.reporting.numerals import counted, number_or_none, percent, points
+from iouaware.reporting.numerals import (
+    alpha_text,
+    counted,
+    number_or_none,
+    points,
+    ratio,
+    whole_percent,
+)
 from iouaware.reporting.words import FEW_BOXES
 
 MOST_STEPS = 3
@@ -35,9 +42,20 @@ def advise(facts: Facts) -> list[Step]:
     """Return at most three steps, the one that promises most first; never none."""
     if not facts.boxes:
         return [Step("Evaluate on pictures that have boxes.", "", 1.0)]
+    if not facts.hits and facts.finds_something:
+        return [_lower_threshold(facts)]
     if not facts.hits:
         return [_learn_by_heart(facts)]
-    rules = (_train_longer, _rare_class, _misses, _loose, _false_alarms, _confusions, _ranking)
+    rules = (
+        _train_longer,
+        _rare_class,
+        _misses,
+        _loose,
+        _false_alarms,
+        _second_or_loose,
+        _confusions,
+        _ranking,
+    )
     steps = sorted(
         (step for rule in rules if (step := rule(facts)) is not None), key=lambda s: -s.share
     )[:MOST_STEPS]
@@ -55,6 +73,20 @@ def _learn_by_heart(facts: Facts) -> Step:
         "See first whether it can learn eight pictures by heart, and look at first_batch.jpg: "
         "boxes that do not lie on the objects there are a fault in the annotations.",
         facts.files.train_command("--overfit", 8),
+        1.0,
+    )
+
+
+def _lower_threshold(facts: Facts) -> Step:
+    threshold = facts.threshold_at("0.90", "0.50")
+    command = ""
+    if threshold is not None:
+        command = facts.files.predict_command
+        command += f" --alpha {alpha_text(facts.alpha)} --score-threshold {threshold:.3g}"
+    return Step(
+        f"The display threshold, S {ratio(facts.threshold)}, hides every object that it finds "
+        "here. Take a lower one for pictures like these; the slider below shows what each draws.",
+        command,
         1.0,
     )
 
@@ -124,7 +156,7 @@ def _loose(facts: Facts) -> Step | None:
     if share < 0.3:
         return None
     return Step(
-        f"{percent(share, 0)} % of the boxes that hit overlap their object by less than "
+        f"{whole_percent(share)} % of the boxes that hit overlap their object by less than "
         f"{TIGHT_IOU}. Look at “sure but loose” below: where the true boxes are drawn "
         "badly, mend those; else train at a larger size.",
         facts.files.train_command("--image-size", _larger_size(facts)),
@@ -141,6 +173,21 @@ def _false_alarms(facts: Facts) -> Step | None:
         f"{counted(alarms, 'box', 'boxes')} of {len(facts.shown):,} drawn are on nothing. Some may "
         "be objects that nobody marked: look at them below. Add pictures without objects.",
         facts.files.train_command("--empty", "FOLDER"),
+        share,
+    )
+
+
+def _second_or_loose(facts: Facts) -> Step | None:
+    second, loose = (facts.shown.counts[kind] for kind in (Kind.DUPLICATE, Kind.LOOSE))
+    share = (second + loose) / max(len(facts.shown), 1)
+    if share < 0.1:
+        return None
+    return Step(
+        f"{counted(second + loose, 'box', 'boxes')} of {len(facts.shown):,} drawn are on an object "
+        f"of their class but do not hit it (second boxes: {second:,}; IoU under 0.5: {loose:,}). "
+        "Where true boxes now hold a whole and now its parts, or several objects, mend "
+        "those; else train at a larger size.",
+        facts.files.train_command("--image-size", _larger_size(facts)),
         share,
     )
 

@@ -18,6 +18,8 @@ from iouaware.reporting.numerals import is_number, number_or_none
 from iouaware.reporting.run_files import RunFiles
 from iouaware.structures import Candidates, IntArray, ModelInfo
 
+FOUND_AP50 = 0.02  # below it next to nothing is found
+
 
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
@@ -88,6 +90,11 @@ class Facts:
         return self.shown.counts[Kind.HIT]
 
     @property
+    def finds_something(self) -> bool:
+        """Whether objects are found at all, be it below the display threshold."""
+        return (number_or_none(self.evaluation.get("AP50")) or 0.0) >= FOUND_AP50
+
+    @property
     def false_alarms(self) -> int:
         """Number of boxes drawn at the display threshold that hit nothing."""
         return len(self.shown) - self.hits - self.shown.counts[Kind.IGNORED]
@@ -114,17 +121,17 @@ class Facts:
         return str(self.evaluation.get("split") or self.dataset.split)
 
     @property
+    def swept(self) -> str:
+        """The pictures on which the alphas were compared, from ``name_swept``."""
+        return name_swept(self.evaluation, self.sweep)
+
+    @property
     def sweep_elsewhere(self) -> str:
         """Say on which pictures the alphas were compared, where they are not those evaluated."""
-        keys = ("data", "split")
-        data, split = (self.sweep.get(key) or self.evaluation.get(key) for key in keys)
-        if [data, split] == [self.evaluation.get(key) for key in keys]:
+        if self.swept == "pictures":
             return ""
-        of = "" if data == self.evaluation.get("data") else f" of {name_of_data(Path(str(data)))}"
-        return (
-            f", on the {split} pictures{of}; the other figures here are of the {self.split} part"
-            + (f" of {self.data_name}" if of else "")
-        )
+        of = f" of {self.data_name}" if " of " in self.swept else ""
+        return f", on the {self.swept}; the other figures here are of the {self.split} part{of}"
 
     @property
     def localisation_gap(self) -> float | None:
@@ -145,7 +152,14 @@ class Facts:
 
     def recall_at(self, precision: str, iou: str) -> float | None:
         """Recall where this precision is asked at this IoU, keys as in evaluation.json."""
-        table = self.evaluation.get("recall_at_precision") or {}
+        return self._at_precision("recall_at_precision", precision, iou)
+
+    def threshold_at(self, precision: str, iou: str) -> float | None:
+        """Threshold on S that gives this recall, keys as in evaluation.json."""
+        return self._at_precision("thresholds_at_precision", precision, iou)
+
+    def _at_precision(self, name: str, precision: str, iou: str) -> float | None:
+        table = self.evaluation.get(name) or {}
         return number_or_none((table.get(precision) or {}).get(iou))
 
     def note(self, key: str) -> str:
@@ -216,6 +230,19 @@ def gather_facts(
         misses=tuple(find_misses(dataset, shown)),
         class_boxes=dataset.class_counts(),
     )
+
+
+def name_swept(evaluation: dict[str, Any], sweep: dict[str, Any]) -> str:
+    """Name the pictures of a sweep: ``val pictures``, plain ``pictures`` where it evaluated those.
+
+    Args:
+        evaluation: as in evaluation.json.
+        sweep: as in sweep.json.
+    """
+    data, split = (sweep.get(key) or evaluation.get(key) for key in ("data", "split"))
+    if data != evaluation.get("data"):
+        return f"{split} pictures of {name_of_data(Path(str(data)))}"
+    return f"{split} pictures" if split != evaluation.get("split") else "pictures"
 
 
 def read_oracles(evaluation: dict[str, Any], sweep: dict[str, Any]) -> dict[str, Any]:

@@ -152,22 +152,32 @@ def _numbers(rows: Judged, row: int) -> tuple[tuple[str, str], ...]:
 def _miss_tile(facts: Facts, miss: Miss, picture: ImageArray) -> Tile:
     box = facts.dataset.target(miss.image).boxes[miss.truth]
     boxes = [("true", box)]
-    title = f"{facts.info.class_names[miss.label]}, nothing drawn here"
+    said = "nothing drawn here"
     numbers: tuple[tuple[str, str], ...] = ()
     if miss.nearest >= 0 and miss.overlap >= 0.1:
         boxes.append(("drawn", facts.shown.boxes[miss.nearest]))
-        called = int(facts.shown.labels[miss.nearest])
-        own = called == miss.label
-        name = facts.info.class_names[called]
-        title = f"{facts.info.class_names[miss.label]}, " + (
-            "no box of its own fits" if own else f"called {name}"
-        )
+        said = _say_nearest(facts, miss)
         numbers = (("nearest box's IoU", ratio(miss.overlap)),)
     width, height = box[2] - box[0], box[3] - box[1]
     size = ("size", f"{width:.0f} × {height:.0f} px")
     return Tile(
-        cut_crop(picture, boxes), title, (size, *numbers), facts.dataset.file_name(miss.image)
+        cut_crop(picture, boxes),
+        f"{facts.info.class_names[miss.label]}, {said}",
+        (size, *numbers),
+        facts.dataset.file_name(miss.image),
     )
+
+
+def _say_nearest(facts: Facts, miss: Miss) -> str:
+    """Say what the box nearest to a missed object is; it may lie on the object beside."""
+    label = int(facts.shown.labels[miss.nearest])
+    if label == miss.label:
+        return "no box of its own fits"
+    name = facts.info.class_names[label]
+    confused = facts.shown.kind[miss.nearest] == Kind.CONFUSED
+    if confused and facts.shown.truth[miss.nearest] == miss.truth:
+        return f"called {name}"
+    return f"the nearest box says {name}"
 
 
 def _fit(facts: Facts, shown: Judged) -> FloatArray:

@@ -47,7 +47,8 @@ class Judged:
         predicted_iou: [D], NaN for a model without an IoU branch.
         iou: [D], with the best object of the same class (``eval_iou``).
         truth: [D] number of the object within its picture: the one it hit, else the one it
-            overlaps most, of any class; -1 where no IoU reaches 0.1.
+            overlaps most, of its class for a second or loose box, of any class for others; -1
+            where no IoU reaches 0.1.
         kind: [D] a ``Kind``.
     """
 
@@ -184,7 +185,6 @@ def _compare(found: Judged, target: Target) -> Judged:
     own = np.where(same, iou, 0)
     covered = pairwise_coverage(found.boxes, target.boxes) * (same & ~counts)  # [D, N]
     hit = _match(own)
-    best = iou.argmax(1)
     kind = np.select(
         [
             hit >= 0,
@@ -196,11 +196,12 @@ def _compare(found: Judged, target: Target) -> Judged:
         [Kind.HIT, Kind.IGNORED, Kind.DUPLICATE, Kind.CONFUSED, Kind.LOOSE],
         default=Kind.BACKGROUND,
     )
-    touched = np.where(iou.max(1) >= TOUCH_IOU, best, -1)
+    touched = np.where(iou.max(1) >= TOUCH_IOU, iou.argmax(1), -1)
+    of_class = np.isin(kind, (Kind.DUPLICATE, Kind.LOOSE))
     return replace(
         found,
         iou=own.max(1).astype(np.float32),
-        truth=np.where(hit >= 0, hit, touched).astype(np.int64),
+        truth=np.select([hit >= 0, of_class], [hit, own.argmax(1)], touched).astype(np.int64),
         kind=kind.astype(np.int64),
     )
 

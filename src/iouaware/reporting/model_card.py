@@ -10,7 +10,7 @@ from typing import Any
 from iouaware.places import name_of_data
 from iouaware.reporting.alpha_words import say_held_out
 from iouaware.reporting.cautions import CENTRENESS, caution_choice, caution_few
-from iouaware.reporting.facts import display_threshold
+from iouaware.reporting.facts import display_threshold, name_swept
 from iouaware.reporting.numerals import alpha_text, counted, number_or_none, percent, ratio
 from iouaware.reporting.rendering import build_environment
 from iouaware.reporting.run_files import read_run_files
@@ -62,6 +62,7 @@ def render_model_card(
     choice = caution_choice(evaluation, sweep, bool(files.split.get("test")), info)
     few = caution_few(pictures, boxes) if "objects" in evaluation else []
     backbone = (info.config.get("model") or {}).get("backbone") or "backbone not recorded"
+    swept = escape_markdown(name_swept(evaluation, sweep))
     rows = list_training_rows(info, files)
     return (
         build_environment(autoescape=False)
@@ -86,7 +87,7 @@ def render_model_card(
             seen="" if choice else "No choice was made on these pictures.",
             judged_alpha=alpha_text(judged_alpha),
             coco_rows=list_coco_rows(evaluation, sweep),
-            held_out=say_held_out(sweep, info.has_iou, judged_alpha),
+            held_out=say_held_out(sweep, info.has_iou, judged_alpha, swept),
             recall_rows=_recall_rows(evaluation),
             class_rows=[
                 (escape_markdown(name), number_or_none(per_class.get(name)))

@@ -31,12 +31,33 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f}" if value is not None and is_number(value) else MISSING
 
 
+def whole_percent(share: float | None) -> str:
+    """Write a share as whole per cent without the sign; ``0`` and ``100`` only where exact."""
+    if share is None or not is_number(share):
+        return MISSING
+    if 0 < share <= 0.005:
+        return "under 1"
+    return "over 99" if 0.995 <= share < 1 else f"{100 * share:.0f}"
+
+
 def points(value: float | None) -> str:
     """Write a difference of two fractions in points, signed: 0.0114 is ``+1.1``."""
     if value is None or not is_number(value):
         return MISSING
     text = f"{100 * value:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def interval(low: float, high: float) -> str:
+    """Write the interval of a difference in points: ``−0.4 to +2.0``.
+
+    An end that would be 0.0 without being 0 gets a second digit, since all hangs on its side.
+    """
+    texts = (
+        f"{100 * end:+.2f}".replace("-", "−") if end and points(end) == "0.0" else points(end)
+        for end in (low, high)
+    )
+    return " to ".join(texts)
 
 
 def ratio(value: float | None, digits: int = 2) -> str:
@@ -58,10 +79,6 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 def in_words(share: float | None) -> str:
     """Write a share as people say it: ``91 of 100``; ``all`` and ``no`` only where exact."""
-    if share is None or not is_number(share):
-        return MISSING
     if share in (0, 1):
         return "all" if share else "no"
-    if share < 0.005 or share > 0.995:
-        return "fewer than 1 of 100" if share < 0.5 else "more than 99 of 100"
-    return f"{round(100 * share)} of 100"
+    return f"{whole_percent(share)} of 100" if is_number(share) else MISSING

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from iouaware.reporting import numerals
 
-FILTERS = ("percent", "points", "ratio", "counted", "last_part")
+FILTERS = ("percent", "points", "ratio", "whole_percent", "counted", "last_part")
 
 
 def build_environment(autoescape: bool = True) -> Environment:

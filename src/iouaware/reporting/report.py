@@ -127,7 +127,7 @@ def _words(facts: Facts) -> dict[str, Any]:
         "weakest": answer_weakest_class(facts),
         "steps": advise(facts),
         "cautions": list_cautions(facts),
-        "held_out": say_held_out(facts.sweep, facts.info.has_iou, facts.alpha),
+        "held_out": say_held_out(facts.sweep, facts.info.has_iou, facts.alpha, facts.swept),
         "gap_sentence": say_gap(facts),
         "headline": headline,
         "model_line": f"Model: {', '.join(described)}." if described else "",

@@ -47,10 +47,12 @@ def answer_good_enough(facts: Facts) -> Answer:
     """
     if not facts.boxes:
         return Answer("Cannot be said", ("The pictures hold no boxes to compare with.",), "bad")
-    if not is_number(facts.evaluation.get("AP50")) or facts.evaluation["AP50"] < 0.02:
+    if not facts.finds_something:
         return Answer("No, it finds next to nothing", _finds_nothing(facts), "bad")
     find, fit = facts.recall_at("0.90", "0.50") or 0.0, facts.recall_at("0.90", "0.75") or 0.0
-    if fit >= GOOD_RECALL:
+    if not facts.hits:
+        headline, mood = "Not at this threshold", "bad"
+    elif fit >= GOOD_RECALL:
         headline, mood = "Yes: it finds the objects, and its boxes fit", "good"
     elif find >= GOOD_RECALL:
         headline, mood = "Yes for finding, not yet for tight boxes", "middling"
@@ -62,8 +64,9 @@ def answer_good_enough(facts: Facts) -> Answer:
         headline,
         (
             *_at_threshold(facts),
+            *_at_lower_threshold(facts),
             *_tight(facts),
-            say_held_out(facts.sweep, facts.info.has_iou, facts.alpha),
+            say_held_out(facts.sweep, facts.info.has_iou, facts.alpha, facts.swept),
         ),
         mood,
     )
@@ -127,6 +130,17 @@ def _at_threshold(facts: Facts) -> tuple[str, ...]:
     return (
         f"With boxes drawn from S {ratio(facts.threshold)} on, it finds {in_words(facts.recall)} "
         f"objects, and {in_words(facts.precision)} drawn boxes are right (IoU 0.5).",
+    )
+
+
+def _at_lower_threshold(facts: Facts) -> tuple[str, ...]:
+    """Say what the display threshold hides, where that is all."""
+    lower, recall = facts.threshold_at("0.90", "0.50"), facts.recall_at("0.90", "0.50")
+    if facts.hits or lower is None:
+        return ()
+    return (
+        f"From S {ratio(lower)} on it would find {in_words(recall)} objects, with 90 of 100 boxes "
+        "right or more.",
     )
 
 

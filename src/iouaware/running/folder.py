@@ -22,6 +22,7 @@ from iouaware.errors import (
 )
 from iouaware.parsing import parse_json
 from iouaware.places import MODEL_FILE, name_of_data
+from iouaware.structures import ModelInfo
 
 RUNS = Path("runs")
 # what only training writes: a folder that has one of these is never cleared away
@@ -257,6 +258,18 @@ def is_of(results: Mapping[str, Any], model: str) -> bool:
         model: what ``fingerprint_model`` returns.
     """
     return bool(results.get("model", model) == model)
+
+
+def has_threshold_of(evaluation: Mapping[str, Any], info: ModelInfo) -> bool:
+    """Tell whether an evaluation goes by the threshold that its model stores now.
+
+    Args:
+        evaluation: as in the file.
+        info: the model's header; where it stores none, any is right.
+    """
+    used = (evaluation.get("operating_point") or {}).get("score_threshold")
+    stored = info.score_threshold(float(evaluation.get("alpha", info.alpha)))
+    return not info.score_thresholds or used == stored
 
 
 def main_numbers(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from iouaware.evaluation.held_out import kept_alpha
 from iouaware.evaluation.localisation import learnt_little
 from iouaware.reporting.alpha_words import GAIN_WITHOUT_FIT
-from iouaware.reporting.numerals import percent
+from iouaware.reporting.numerals import interval, percent
 from iouaware.reporting.words import weakest_class
 from iouaware.structures import ModelInfo
 
@@ -103,8 +103,8 @@ def alpha_line(alpha: float, sweep: dict[str, Any]) -> str:
         return f"alpha {alpha:g}: too few pictures with objects to choose one and judge the choice"
     text = f"held-out gain {100 * held_out['gain']:+.1f} {held_out.get('figure', 'AP')}"
     if held_out["ci95"] is not None:
-        low, high = held_out["ci95"]
-        text += f", 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+        # a terminal may know no minus but the hyphen
+        text += f", 95 % interval {interval(*held_out['ci95']).replace('−', '-')}"
     if not held_out["proven"]:
         text += ": not proven"
     kept = f" (kept: the sweep's best, {held_out['alpha']:g}, gained nothing on held-out pictures)"

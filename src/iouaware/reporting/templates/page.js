@@ -5,6 +5,7 @@
   const data = JSON.parse(block.textContent);
   if (!data.pictures.length) return; // the page has no sliders then
   const control = (name) => document.getElementById("slider-" + name);
+  const ABSENT = " not drawn at alpha 1 and its own threshold";
   const SVG = "http://www.w3.org/2000/svg";
 
   function shape(kind, attributes) {
@@ -37,7 +38,7 @@
     }
     const count = kept.length === 1 ? "1 box" : kept.length + " boxes";
     figure.querySelector(".count").textContent =
-      count + " for " + picture.truths.length + " true" + (moved ? ", " + moved + " not drawn at alpha 1" : "");
+      count + " for " + picture.truths.length + " true" + (moved ? ", " + moved + ABSENT : "");
     return moved;
   }
 
@@ -51,12 +52,14 @@
     const step = data.steps[Number(control("alpha").value)];
     const threshold = Number(control("threshold").value);
     const minIou = Number(control("min-iou").value);
+    const atOne = step.alpha === 1;
     let boxes = 0;
     let moved = 0;
     document.querySelectorAll("[data-picture]").forEach((figure) => {
       const picture = data.pictures[Number(figure.dataset.picture)];
       const kept = select(picture.candidates, step.alpha, threshold, minIou, data.nms);
-      const base = select(picture.candidates, 1, data.base_threshold, 0, data.nms);
+      // at alpha 1 itself a box is new by its threshold alone, which is not what the colour says
+      const base = atOne ? kept : select(picture.candidates, 1, data.base_threshold, 0, data.nms);
       boxes += kept.length;
       moved += drawPicture(figure, picture, kept, new Set(base.map((one) => one.index)));
     });
@@ -64,7 +67,7 @@
     say("threshold", threshold.toFixed(2));
     say("min-iou", minIou.toFixed(2));
     control("summary").textContent =
-      boxes + (boxes === 1 ? " box" : " boxes") + " drawn, " + moved + " of them not drawn at alpha 1. " + step.words;
+      boxes + (boxes === 1 ? " box" : " boxes") + " drawn" + (atOne ? "" : ", " + moved + " of them" + ABSENT) + ". " + step.words;
   }
 
   control("alpha").addEventListener("input", () => {
