@@ -151,6 +151,8 @@ def _metavar(kind: Any) -> str:
     names: dict[Any, str] = {int: "N", float: "X", str: "TEXT", bool: "true|false"}
     if kind in names:
         return names[kind]
+    if get_origin(kind) is Annotated:
+        return _metavar(get_args(kind)[0])
     if get_origin(kind) is Literal:
         return "|".join(get_args(kind))
     parts = [_metavar(part) for part in get_args(kind) if part is not type(None)]

@@ -302,7 +302,6 @@ class Run:
         self, data: str | Path | None, split: str
     ) -> tuple[Dataset, list[Candidates], dict[str, Any]]:
         """Return the pictures to judge on, the candidates found there, and what names both."""
-        place = None if data is None else str(Path(data).resolve())
         data = other_than_own(data, self.config)
         own = data is None
         if own and split in self.known:
@@ -315,7 +314,7 @@ class Run:
         )
         where = {
             "model": fingerprint_model(self.model_path),
-            "data": place or self.config.data.path,
+            "data": self.config.data.path if data is None else str(Path(data).resolve()),
             "split": split,
         }
         return dataset, candidates, {**where, "run_part": find_run_part(self.path, dataset, own)}
