@@ -30,7 +30,7 @@ from iouaware.images import canvas_fill
 from iouaware.inference.candidates import paper_candidates_from_outputs
 from iouaware.inference.postprocess import select_paper_detections
 from iouaware.inference.torch_backend import TorchBackend
-from iouaware.running.folder import read_json
+from iouaware.running.results import read_json
 
 Figures = dict[str, Any]
 BATCH_SIZE = 8

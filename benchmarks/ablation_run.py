@@ -17,7 +17,7 @@ from iouaware.config import read_config
 from iouaware.errors import CheckpointError, DivergedError
 from iouaware.evaluation.held_out import FIGURES
 from iouaware.running.candidates import read_run_split
-from iouaware.running.folder import read_json
+from iouaware.running.results import read_json
 
 KEEP = ("all", "weights", "nothing")
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from records import keep_entry, without_folders
 
-from iouaware.running.folder import read_json
+from iouaware.running.results import read_json
 
 RESULT = Path(__file__).parent / "results" / "experiments.json"
 

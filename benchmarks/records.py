@@ -40,6 +40,6 @@ def keep_result(path: Path, result: dict[str, Any]) -> None:
 
 def keep_entry(path: Path, name: str, entry: dict[str, Any]) -> None:
     """Write an entry beside those of other names, or in place of the one of that name."""
-    from iouaware.running.folder import read_json
+    from iouaware.running.results import read_json
 
     keep_result(path, {**(read_json(path) if path.is_file() else {}), name: entry})

@@ -36,7 +36,7 @@ with atheris.instrument_imports(include=["iouaware", "yaml", "PIL", "json"]):
     from iouaware.inference.export_metadata import DIGEST, digest_of, read_metadata
     from iouaware.model.weight_files import read_model_info, read_state_dict
     from iouaware.parsing import parse_yaml
-    from iouaware.running.folder import read_evaluation
+    from iouaware.running.results import read_evaluation
 
 FOLDER = Path(tempfile.mkdtemp(prefix="iouaware-fuzz-"))
 MEMORY_MB = 3000

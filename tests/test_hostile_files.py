@@ -40,7 +40,7 @@ from iouaware.inference.sources import list_sources
 from iouaware.model.detector import Detector
 from iouaware.model.weight_files import HEADER_KEY, read_model_info, read_state_dict
 from iouaware.parsing import parse_json, parse_yaml
-from iouaware.running.folder import read_evaluation
+from iouaware.running.results import read_evaluation
 from tests.conftest import TINY_CONFIG
 
 ALIASES = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from iouaware.data.synthetic import synthesize
 from iouaware.reporting.numerals import percent
 from iouaware.run import Run
-from iouaware.running.folder import RUNS, RunLog, Say, read_json
+from iouaware.running.folder import RUNS, RunLog, Say
+from iouaware.running.results import read_json
 from iouaware.running.summary import alpha_line
 from iouaware.running.training import train
 

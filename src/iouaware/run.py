@@ -18,9 +18,9 @@ from iouaware.places import find_in_run
 from iouaware.recipes.reading import read_settings
 from iouaware.running.candidates import (
     collect_run_candidates,
-    find_run_part,
     fingerprint_model,
     load_model,
+    name_what_is_judged,
     other_than_own,
     read_run_split,
 )
@@ -32,12 +32,14 @@ from iouaware.running.folder import (
     dropped_on_error,
     find_model,
     find_run,
-    has_threshold_of,
+    numbered_folder,
+)
+from iouaware.running.results import (
     is_of,
     main_numbers,
-    numbered_folder,
     read_evaluation,
     read_sweep,
+    same_threshold,
 )
 
 if TYPE_CHECKING:
@@ -211,7 +213,7 @@ class Run:
         data, split = evaluation["data"], evaluation["split"]
         if not is_of(evaluation, model):
             evaluation = self.evaluate(data, split)
-        elif not has_threshold_of(evaluation, self.info):  # another was saved since
+        elif not same_threshold(evaluation, self.info):  # another was saved since
             evaluation = self.evaluate(data, split, evaluation.get("alpha"))
         if not ((self.path / "sweep.json").is_file() and is_of(read_sweep(self.path), model)):
             self.sweep(data, "val" if data == self.config.data.path else split)
@@ -303,18 +305,13 @@ class Run:
     ) -> tuple[Dataset, list[Candidates], dict[str, Any]]:
         """Return the pictures to judge on, the candidates found there, and what names both."""
         data = other_than_own(data, self.config)
-        own = data is None
-        if own and split in self.known:
+        if data is None and split in self.known:
             dataset = self.known[split]
         else:
             dataset = read_run_split(self._run, self.config, self.info, data, split, self._say)
-        kept = self.path / f"candidates-{split}.npz" if own else None
+        kept = self.path / f"candidates-{split}.npz" if data is None else None
         candidates = collect_run_candidates(
             self.model_path, dataset, kept, self._device, self._workers, self._precision
         )
-        where = {
-            "model": fingerprint_model(self.model_path),
-            "data": self.config.data.path if data is None else str(Path(data).resolve()),
-            "split": split,
-        }
-        return dataset, candidates, {**where, "run_part": find_run_part(self.path, dataset, own)}
+        named = name_what_is_judged(self.path, self.model_path, self.config, dataset, data, split)
+        return dataset, candidates, named

@@ -18,7 +18,6 @@ from iouaware.running.folder import (
     find_run,
     new_run_folder,
     numbered_folder,
-    read_json,
     remove_untrained,
     stem_of_run,
     write_yaml,
@@ -148,15 +147,6 @@ def test_yaml_is_written_whole_under_its_comment(tmp_path: Path) -> None:
     assert text.startswith("# who wrote it\n")
     assert yaml.safe_load(text) == {"b": [1, 2], "ä": None}
     assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
-
-
-@pytest.mark.parametrize("text", [None, "{", "[1]"])
-def test_json_that_cannot_be_read_is_told(tmp_path: Path, text: str | None) -> None:
-    path = tmp_path / "sweep.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(CheckpointError, match=r"sweep\.json: "):
-        read_json(path)
 
 
 def test_lines_said_before_there_was_a_run_are_kept_too(tmp_path: Path) -> None:

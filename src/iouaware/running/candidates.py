@@ -19,7 +19,8 @@ from iouaware.errors import CheckpointError, ConfigError
 from iouaware.images import read_image
 from iouaware.inference.exported import is_exported
 from iouaware.places import find_in_run
-from iouaware.running.folder import Say, read_json
+from iouaware.running.folder import Say
+from iouaware.running.results import read_json
 from iouaware.runtime import choose_device, default_workers
 from iouaware.structures import Candidates
 
@@ -99,6 +100,32 @@ def find_run_part(run: Path, dataset: Dataset, own: bool) -> str | None:
         if 2 * len(names) >= len(rows) and (own or 2 * len(same) >= len(known)):
             return part
     return "none"
+
+
+def name_what_is_judged(
+    run: Path,
+    model_path: Path,
+    config: Config,
+    dataset: Dataset,
+    data: str | Path | None,
+    split: str,
+) -> dict[str, str | None]:
+    """Return what results say of themselves: the model and the pictures that they are of.
+
+    Args:
+        run: the run folder.
+        model_path: the weights, or an exported file.
+        config: of the run.
+        dataset: the pictures.
+        data: where they lie; None for the run's own.
+        split: their part.
+    """
+    return {
+        "model": fingerprint_model(model_path),
+        "data": config.data.path if data is None else str(Path(data).resolve()),
+        "split": split,
+        "run_part": find_run_part(run, dataset, data is None),
+    }
 
 
 def file_length(dataset: Dataset, index: int) -> int | None:

@@ -14,8 +14,9 @@ from iouaware.errors import CheckpointError
 from iouaware.evaluation.evaluate import write_json
 from iouaware.inference.scoring import FORMULA
 from iouaware.running.candidates import file_length
-from iouaware.running.folder import read_json, write_yaml
+from iouaware.running.folder import write_yaml
 from iouaware.running.planning import Plan, config_of_run
+from iouaware.running.results import read_json
 from iouaware.runtime import environment_record
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from iouaware.running.folder import (
     find_resumable,
     new_run_folder,
     numbered_folder,
-    read_json,
     refuse_taken,
     remove_untrained,
     stem_of_run,
@@ -27,6 +26,7 @@ from iouaware.running.folder import (
 )
 from iouaware.running.planning import Plan, plan_training
 from iouaware.running.records import adding_seconds, is_first, split_record, write_what_is_known
+from iouaware.running.results import read_json
 from iouaware.running.summary import tail_lines
 
 if TYPE_CHECKING:
