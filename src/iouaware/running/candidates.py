@@ -17,7 +17,7 @@ from iouaware.data.dataset import Dataset
 from iouaware.data.layouts import read_split
 from iouaware.errors import CheckpointError, ConfigError
 from iouaware.images import read_image
-from iouaware.inference.exported import is_exported
+from iouaware.inference.exported import is_exported, read_info
 from iouaware.places import find_in_run
 from iouaware.running.folder import Say
 from iouaware.running.results import read_json
@@ -196,12 +196,10 @@ def load_model(model_path: Path, device: str | None, precision: Precision) -> Pr
 
 def fingerprint_model(model_path: Path) -> str:
     """Return a hash of a model, whatever its file is called; alpha and thresholds do not count."""
-    from iouaware.checkpoint import read_model_info
-
     with model_path.open("rb") as file:
         if is_exported(model_path):
             return hashlib.file_digest(file, "sha256").hexdigest()
-        info = replace(read_model_info(model_path), alpha=1.0, score_thresholds={})
+        info = replace(read_info(model_path), alpha=1.0, score_thresholds={})
         digest = hashlib.sha256(json.dumps(asdict(info), sort_keys=True).encode())
         # 8 bytes with the header's length, header, weights
         file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
