@@ -72,6 +72,8 @@ def main(data: Path, run: Path) -> None:
     metrics = validation.validate(detector, read.val, config, SIDE, "cpu", 0, ranks)
     found = None if metrics is None else metrics.AP
     say(f"judged {judged[0]} of {len(read.val)}, AP {found}")
+    ranks.wait()  # neither takes the group apart while the other still speaks
+    del trainer  # its threads end before the group does
     dist.destroy_process_group()
 
 
