@@ -23,7 +23,9 @@ def without_folders(record: dict[str, Any]) -> dict[str, Any]:
 def _without_folder(word: str) -> str:
     """Leave only the last part of a path, also behind ``--option=``."""
     option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
-    return word if "://" in value else f"{option}{equals}{value.rpartition('/')[2]}"
+    return (
+        word if "://" in value else f"{option}{equals}{Path(value).name if '/' in value else value}"
+    )
 
 
 def keep_result(path: Path, result: dict[str, Any]) -> None:

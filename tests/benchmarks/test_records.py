@@ -11,7 +11,7 @@ from records import environment_record, keep_entry, without_folders
 
 def test_folders_of_this_machine_are_left_out_of_a_command() -> None:
     record: dict[str, Any] = {
-        "command": "python -m iouaware train /home/me/my\\ data --start https://a.b/c --out=/r/a",
+        "command": "python -m iouaware train /home/me/my\\ data --start https://a.b/c --out=/r/a/",
         "n": 1,
     }
     kept = without_folders(record)
