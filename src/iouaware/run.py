@@ -206,11 +206,12 @@ class Run:
         """
         from iouaware.reporting.report import write_report
 
-        model = fingerprint_model(self.model_path)
         if not (self.path / "evaluation.json").is_file():
             self.evaluate()
         evaluation = read_evaluation(self.path)
         data, split = evaluation["data"], evaluation["split"]
+        dataset, candidates, named = self._look(data, split)
+        model = named["model"]
         if not is_of(evaluation, model):
             evaluation = self.evaluate(data, split)
         elif not same_threshold(evaluation, self.info):  # another was saved since
@@ -218,12 +219,11 @@ class Run:
         if not ((self.path / "sweep.json").is_file() and is_of(read_sweep(self.path), model)):
             self.sweep(data, "val" if data == self.config.data.path else split)
         sweep = read_sweep(self.path)
-        dataset, candidates, _ = self._look(data, split)
         return write_report(self.model_path, dataset, candidates, evaluation, sweep, self.info)
 
     def predict(
         self,
-        sources: Sequence[str | Path],
+        sources: str | Path | Sequence[str | Path],
         out: str | Path | None = None,
         format: Form = "iouaware",  # noqa: A002  the name of the command's flag
         *,
@@ -310,8 +310,9 @@ class Run:
         else:
             dataset = read_run_split(self._run, self.config, self.info, data, split, self._say)
         kept = self.path / f"candidates-{split}.npz" if data is None else None
+        model = fingerprint_model(self.model_path)
         candidates = collect_run_candidates(
-            self.model_path, dataset, kept, self._device, self._workers, self._precision
+            self.model_path, dataset, kept, self._device, self._workers, self._precision, model
         )
-        named = name_what_is_judged(self.path, self.model_path, self.config, dataset, data, split)
+        named = name_what_is_judged(self.path, model, self.config, dataset, data, split)
         return dataset, candidates, named

@@ -68,6 +68,11 @@ def assert_equal_weights(one: dict[str, Tensor], other: dict[str, Tensor]) -> No
     assert different == []
 
 
+def killed(*_: object, **__: object) -> None:
+    """Stands in for anything in the loop that the end of the process cuts off."""
+    raise KeyboardInterrupt
+
+
 class StopAt:
     """Stands in for the signal: heard at one question of the loop, after a step or an epoch."""
 
@@ -323,9 +328,6 @@ def test_a_run_whose_minutes_are_over_at_once_is_judged_when_it_goes_on(
         if next(steps):
             fix(now)
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     stopped.progress.total_steps = 2  # the schedule is as short as the minutes are
     monkeypatch.setattr(stopped, "_fix_total_steps", fix_at_the_last_step)
     monkeypatch.setattr(keeping, "validate", killed)
@@ -343,10 +345,7 @@ def test_the_steps_of_minutes_are_kept_as_soon_as_they_are_known(
     stopped = build_trainer(tiny_dataset, tmp_path / "run", config)
     monkeypatch.setattr(StepBudget, "affordable_steps", lambda *_: 4)
 
-    def killed() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(stopped, "_stop_if_asked", lambda *_, **__: killed())
+    monkeypatch.setattr(stopped, "_stop_if_asked", killed)
     with pytest.raises(KeyboardInterrupt):
         stopped.fit()
     resumed = build_trainer(tiny_dataset, tmp_path / "run", config)

@@ -71,13 +71,14 @@ def read_coco(
         if wh is None:
             continue
         rows = by_image.pop(image["id"], [])
+        file = builder.relative(path)
         boxes, wanted, crowd, areas, names = [], [], [], [], []
         for place, row in rows:
             name = _name(annotations, row, place)
             with noting(examination, "unreadable-box", path, name):
-                box = _read_box(row, name, builder.mended, builder.relative(path))
+                box = _read_box(row, name, builder.mended, file)
                 area = _read_area(row, name)
-                is_crowd = _read_crowd(row, name, builder.mended, builder.relative(path))
+                is_crowd = _read_crowd(row, name, builder.mended, file)
                 with noting(examination, "unknown-class", path, name):
                     wanted.append(_label(row, label_of_id, own, name))
                     boxes.append(box)

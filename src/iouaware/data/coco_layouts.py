@@ -8,7 +8,7 @@ from pathlib import Path
 from iouaware.data.examination import Examination
 from iouaware.data.parts import CocoPart, Layout
 from iouaware.data.picture_finder import PictureFinder
-from iouaware.data.split_names import ALL, SPLIT_ALIASES, TRAINING_KEYS, split_folders, split_of
+from iouaware.data.split_names import ALL, SPLIT_ALIASES, split_folders, split_of, training_key
 from iouaware.parsing import parse_json
 
 # COCO's other tasks lie in the same folder
@@ -45,7 +45,7 @@ def find_coco(
             notes.append(f"{split} is read from {chosen.name}, not from {others}")
     if not parts:
         return None
-    first = next(parts[key] for key in (*TRAINING_KEYS, *parts) if key in parts).annotations
+    first = parts[training_key(parts) or next(iter(parts))].annotations
     return Layout("coco", first.relative_to(data).as_posix(), {**parts}, tuple(notes))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from iouaware.data.dataset import Dataset
 from iouaware.data.examination import Examination, noting
 from iouaware.data.layouts import recognise
-from iouaware.data.split_names import ALL, TRAINING_KEYS
+from iouaware.data.split_names import ALL, training_key
 
 # what is learnt from stands first, what must stay as it is last
 PART_ORDER = ("train", "trainval", ALL, "val", "test")
@@ -84,4 +84,4 @@ def examine(data: Path, images: Path | None = None) -> ExaminedSet:
 
 def whole_key(examined: ExaminedSet) -> str | None:
     """Return the name of the part that training learns from, None where it could not be read."""
-    return next((key for key in TRAINING_KEYS if key in examined.parts), None)
+    return training_key(examined.parts)

@@ -16,7 +16,7 @@ from iouaware.data.examination import Examination
 from iouaware.data.oddities import find_oddities
 from iouaware.data.parts import Layout
 from iouaware.data.pictures import list_pictures, map_threads, verify_images
-from iouaware.data.split_names import ALL, TRAINING_KEYS
+from iouaware.data.split_names import ALL, training_key
 from iouaware.data.splitting import has_two_contents, split_by_content
 from iouaware.data.unrecognised import describe_found
 from iouaware.data.voc_layouts import find_voc
@@ -118,11 +118,11 @@ def read_split(
     parts = layout.parts
     if split == ALL and set(parts) == {ALL}:
         return _not_empty(parts[ALL].read(ALL, None, strict), data)
-    made = "val" not in parts and _training_key(layout) is not None
+    made = "val" not in parts and training_key(layout.parts) is not None
     if split in ("train", "val") and (made or empty is not None):
         train, val, _, _ = _read_training(layout, notes, data, empty, strict)
         return train if split == "train" else val
-    training = _training_key(layout)
+    training = training_key(layout.parts)
     key = (training or split) if split == "train" else split
     if key not in parts:
         known = [*parts, *(["train", "val"] if made else [])]
@@ -171,13 +171,13 @@ def recognise(
             f"{describe_found(data)}"
         )
     # the first that has something to learn from, else the first
-    first = next((layout for layout in found if _training_key(layout)), found[0])
+    first = next((layout for layout in found if training_key(layout.parts)), found[0])
     order = list(_FINDERS)
     notes = [
         f"not read as {FORMAT_NAMES[form]}: {error}"
         for form, error in failed
         # what comes later may be no reading at all; without a training part it is looked for
-        if order.index(form) < order.index(first.format) or not _training_key(first)
+        if order.index(form) < order.index(first.format) or not training_key(first.parts)
     ]
     for other in found:
         if other is first:
@@ -215,16 +215,11 @@ def _read_on(
     raise DatasetError(f"{data}: cannot be read {'; '.join(reasons)}")
 
 
-def _training_key(layout: Layout) -> str | None:
-    """Return the part to learn from."""
-    return next((key for key in TRAINING_KEYS if key in layout.parts), None)
-
-
 def _read_training(
     layout: Layout, notes: Sequence[str], data: Path, empty: Path | None, strict: bool
 ) -> tuple[Dataset, Dataset, bool, list[Dataset]]:
     """Return train, val, whether they were split here, and what was read, with its repairs."""
-    key = _training_key(layout)
+    key = training_key(layout.parts)
     if key is None:
         found = ", ".join(layout.parts)
         raise DatasetError(

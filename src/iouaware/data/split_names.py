@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 # the whole of a data set that has no split of its own
@@ -17,6 +17,11 @@ SPLIT_ALIASES: Mapping[str, tuple[str, ...]] = {
     "trainval": ("trainval",),
 }
 _WORD = re.compile(r"[a-z]+")
+
+
+def training_key(parts: Container[str]) -> str | None:
+    """Return the name of the part to learn from, None where there is none."""
+    return next((key for key in TRAINING_KEYS if key in parts), None)
 
 
 def split_of(name: str) -> str | None:

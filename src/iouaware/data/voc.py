@@ -89,12 +89,13 @@ def read_voc(
         objects = () if annotation is None else annotation.objects
         if any(one.name not in known for one in objects):
             known = classes.labels_of({one.name for one in objects}, str(xml))
+        file = builder.relative(path)
         places = [f"{xml} object {position + 1}" for position in range(len(objects))]
         builder.add_image(
             path,
             *size,
             [
-                _to_corners(one, builder.mended, builder.relative(path), place)
+                _to_corners(one, builder.mended, file, place)
                 for one, place in zip(objects, places, strict=True)
             ],
             [known[one.name] for one in objects],

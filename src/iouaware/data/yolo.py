@@ -60,6 +60,7 @@ def read_yolo(
         if size is None or lines is None:
             continue
         width, height = size
+        file = builder.relative(path)
         for number, line in enumerate(lines, 1):
             if not line.split():
                 continue
@@ -70,7 +71,7 @@ def read_yolo(
                     message = f"{place}: {_FIELDS[0]} is {values[0]:g}, {_outside(values)}"
                     examination.note(WRONG_FORM, str(path), message, place)
                     values = [value / size[n % 2] for n, value in enumerate(values)]
-                x1, y1, x2, y2 = _to_corners(values, place, builder.mended, builder.relative(path))
+                x1, y1, x2, y2 = _to_corners(values, place, builder.mended, file)
                 with noting(examination, "unknown-class", path, place):
                     labels.append(_label(id_, label_of_id, classes, place))
                     boxes.append((x1 * width, y1 * height, x2 * width, y2 * height))

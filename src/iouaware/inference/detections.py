@@ -164,20 +164,18 @@ class Detections:
             DatasetError: the file is no picture any more.
             ValueError: there is neither image nor file, or the image has another size.
         """
-        if image is None:
-            image = self.image
-        if image is None:
-            if self.file is None or not Path(self.file).is_file():
-                raise ValueError(f"the picture ({self.file}) was not kept; pass it: draw(image)")
-            image = read_image(self.file)
-        image = read_image(image)
-        if image.shape[:2] != (self.height, self.width):
+        source: ImageArray | Image.Image | str | None = self.image if image is None else image
+        source = self.file if source is None else source
+        if source is None or (isinstance(source, str) and not Path(source).is_file()):
+            raise ValueError(f"the picture ({self.file}) was not kept; pass it: draw(image)")
+        pixels = read_image(source)
+        if pixels.shape[:2] != (self.height, self.width):
             raise ValueError(
-                f"the image is {image.shape[1]} x {image.shape[0]} px, expected "
+                f"the image is {pixels.shape[1]} x {pixels.shape[0]} px, expected "
                 f"{self.width} x {self.height} as predicted"
             )
         return draw_detections(
-            image,
+            pixels,
             self.boxes,
             self.names,
             self.scores,

@@ -17,7 +17,7 @@ from iouaware.structures import ImageArray
 
 def predict_folder(
     predictor: Predictor,
-    sources: Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path],
     out: Path,
     form: Form = "iouaware",
     *,

@@ -78,8 +78,8 @@ class Detector(nn.Module):
             self.second_look = SecondLook(config.fpn_channels, num_classes)
         self.mean: Triple = mean or self.backbone.mean
         self.std: Triple = std or self.backbone.std
-        # of the last canvas; no buffer, since averaging and DDP want buffers of one size
-        # of the last canvas, one pair, so that threads never see a half of each
+        # of the last canvas; no buffer, since averaging and DDP want buffers of one size, and one
+        # pair, so that threads never see a half of each
         self._anchors_of_hw = ((0, 0), torch.zeros(0, 4))
 
     def normalise(self, images: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def find_run_part(run: Path, dataset: Dataset, own: bool) -> str | None:
 
 def name_what_is_judged(
     run: Path,
-    model_path: Path,
+    model: str,
     config: Config,
     dataset: Dataset,
     data: str | Path | None,
@@ -114,14 +114,14 @@ def name_what_is_judged(
 
     Args:
         run: the run folder.
-        model_path: the weights, or an exported file.
+        model: what ``fingerprint_model`` returns.
         config: of the run.
         dataset: the pictures.
         data: where they lie; None for the run's own.
         split: their part.
     """
     return {
-        "model": fingerprint_model(model_path),
+        "model": model,
         "data": config.data.path if data is None else str(Path(data).resolve()),
         "split": split,
         "run_part": find_run_part(run, dataset, data is None),
@@ -158,6 +158,7 @@ def collect_run_candidates(
     device: str | None = None,
     workers: int | None = None,
     precision: Precision = "float32",
+    model: str | None = None,
 ) -> list[Candidates]:
     """Return the candidates of every picture, from the kept file where it is of these weights.
 
@@ -170,6 +171,7 @@ def collect_run_candidates(
         device: None takes CUDA where it is seen.
         workers: processes that load pictures; None chooses.
         precision: what the network computes in; only float32 is read from or written to ``kept``.
+        model: what ``fingerprint_model`` returns, where it is known already.
     """
     from iouaware.evaluation.cache import load_candidates, save_candidates
 
@@ -177,7 +179,7 @@ def collect_run_candidates(
         kept = None  # what is kept is of the weights
     if kept is None:
         return _run_network(model_path, dataset, device, workers, precision)
-    made_of = _fingerprint(model_path, dataset)
+    made_of = _fingerprint(model or fingerprint_model(model_path), dataset)
     with suppress(CheckpointError):
         return load_candidates(kept, made_of)
     candidates = _run_network(model_path, dataset, device, workers, precision)
@@ -207,12 +209,12 @@ def fingerprint_model(model_path: Path) -> str:
     return digest.hexdigest()
 
 
-def _fingerprint(model_path: Path, dataset: Dataset) -> str:
+def _fingerprint(model: str, dataset: Dataset) -> str:
     """Return a hash of what candidates depend on: rule, weights, settings, pictures in order.
 
     Pictures count by name, shape, and size and time of their file; alpha and the thresholds do not.
     """
-    digest = hashlib.sha256(f"{RULE} {fingerprint_model(model_path)}".encode())
+    digest = hashlib.sha256(f"{RULE} {model}".encode())
     for index in range(len(dataset)):
         record = dataset.record(index)
         shape = f"{record.width}x{record.height}"
