@@ -16,7 +16,7 @@ from iouaware.reporting.numerals import counted
 Curves = dict[str, list[tuple[float, Interval]]]
 
 STYLES = ("o-", "s--", "^-.", "d:", "v-")
-CURVES_OF = ("second-look", "detached")  # the settings whose alphas are drawn
+CURVES_OF = ("second-look", "iou-aware")  # the settings whose alphas are drawn
 
 
 def draw_ablation(results: Results, folder: Path) -> None:

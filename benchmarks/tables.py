@@ -152,7 +152,7 @@ def rival_rows(results: Results) -> Iterable[Sequence[str]]:
                 yield name, f"ours, {line['setting']}", *own, number(training_minutes(line), 0)
 
 
-OURS = ("baseline", "iou-aware", "detached", "second-look")
+OURS = ("baseline", "second-look", "iou-aware", "second-look-detached", "detached")
 SUMMARY = (
     "set", "pictures", "size", "minutes", "AP at alpha 1", "alpha", "AP at alpha",
     "held-out gain, 95 %", "localisation oracle",

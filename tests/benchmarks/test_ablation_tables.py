@@ -10,6 +10,7 @@ from ablation_tables import (
     mean_interval,
     mean_of,
     paired_differences,
+    recalls_over_alpha_1,
     signed_interval,
 )
 from tables import render_table
@@ -78,6 +79,17 @@ def test_differences_are_taken_seed_by_seed() -> None:
 def test_gain_over_alpha_1_of_the_same_weights() -> None:
     lines = [line("iou-aware", 0, 0.6), line("iou-aware", 1, None)]
     assert gains_over_alpha_1(lines, "AP90") == pytest.approx([0.02])
+
+
+def test_recall_over_alpha_1_leaves_out_runs_that_never_reach_the_precision() -> None:
+    lines = [
+        line("iou-aware", 0, 0.6, recall_at_p95_iou75={"alpha": 0.3, "alpha1": 0.1}),
+        line("iou-aware", 1, 0.6, recall_at_p95_iou75={"alpha": 0.3, "alpha1": None}),
+        line("iou-aware", 2, 0.6, recall_at_p95_iou75=None),
+        line("iou-aware", 3, None, status="diverged"),
+        line("iou-aware", 4, 0.6, recall_at_p95_iou75={"alpha": 0.2, "alpha1": 0.25}),
+    ]
+    assert recalls_over_alpha_1(lines) == pytest.approx([0.2, -0.05])
 
 
 def test_runs_that_prove_a_gain_are_counted() -> None:
