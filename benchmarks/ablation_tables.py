@@ -78,7 +78,7 @@ def gains_over_alpha_1(lines: Iterable[Line], figure: str) -> list[float]:
 
 
 def recalls_over_alpha_1(lines: Iterable[Line]) -> list[float]:
-    """Return the recall at precision 95 % and IoU 0.75 at the held-out alpha minus that at alpha 1."""
+    """Return the recall at precision 95 %, IoU 0.75: at the held-out alpha minus at alpha 1."""
     recalls = (line["recall_at_p95_iou75"] for line in lines if _reaches_precision(line))
     return [recall["alpha"] - recall["alpha1"] for recall in recalls]
 
