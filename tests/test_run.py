@@ -16,6 +16,7 @@ from PIL import Image
 
 import iouaware
 from iouaware.checkpoint import read_model_info, write_model_info, write_weights
+from iouaware.cli import main
 from iouaware.config import known_keys, read_config
 from iouaware.data.layouts import read_split
 from iouaware.errors import (
@@ -133,6 +134,17 @@ def test_evaluate_sweep_and_report_again_from_the_kept_candidates(
     assert run.evaluate(alpha=0.5)["AP"] == pytest.approx(sweep["AP"][row], abs=1e-12)
     assert set(sweep["per_class"]) == set(run.info.class_names)
     assert run.report().is_file()
+
+
+def test_a_choice_that_is_kept_says_where_the_evaluation_is_of_another(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run.path), "--alpha", "1"]) == 0
+    assert main(["sweep", str(run.path), "--save"]) == 0
+    assert f"to have it of these: iouaware evaluate {run.path}\n" in capsys.readouterr().out
+    assert main(["evaluate", str(run.path)]) == 0
+    assert main(["sweep", str(run.path), "--save"]) == 0
+    assert "to have it of these" not in capsys.readouterr().out
 
 
 def test_a_report_of_other_pictures_than_were_evaluated_is_refused(run: Run) -> None:

@@ -17,6 +17,7 @@ from iouaware.export_command import add_export, run_export
 from iouaware.options import ALPHA_HELP, Count, Share, add_device, add_machine, given
 from iouaware.running.folder import Say
 from iouaware.running.progress import Progress
+from iouaware.running.results import is_stale
 from iouaware.running.summary import evaluation_lines, sweep_lines
 from iouaware.train_command import add_adopt, add_train, run_adopt, run_train
 
@@ -104,6 +105,9 @@ def _sweep(options: Namespace, say: Say) -> Result:
         say(line)
     if options.get("save"):
         say(f"kept in {run.model_path}: alpha {run.info.alpha:g}")
+        if is_stale(run.path, run.info):
+            again = f"iouaware evaluate {shlex.quote(str(run.path))}"
+            say(f"evaluation.json is of another alpha or threshold; to have it of these: {again}")
     say(f"wrote {run.path / 'sweep.json'}")
     return sweep
 

@@ -11,6 +11,7 @@ import pytest
 from iouaware.errors import CheckpointError
 from iouaware.running.results import (
     is_of,
+    is_stale,
     main_numbers,
     read_evaluation,
     read_json,
@@ -61,14 +62,25 @@ def test_the_main_numbers_are_those_of_both_files(tmp_path: Path) -> None:
     assert found["held_out"] == held_out
 
 
+def info(alpha: float = 0.5, **thresholds: float) -> ModelInfo:
+    return ModelInfo(("bolt",), (1,), alpha, thresholds, True, {}, (0, 0, 0), (1, 1, 1))
+
+
 def test_results_are_of_a_model_and_of_the_threshold_it_stores() -> None:
     assert is_of({"model": "a"}, "a")
     assert not is_of({"model": "b"}, "a")
     assert is_of({}, "a")  # of an earlier version, which did not say
 
-    def info(**thresholds: float) -> ModelInfo:
-        return ModelInfo(("bolt",), (1,), 0.5, thresholds, True, {}, (0, 0, 0), (1, 1, 1))
-
     assert same_threshold(EVALUATION, info(**{"0.5": 0.2}))
     assert not same_threshold(EVALUATION, info(**{"0.5": 0.3}))
     assert same_threshold(EVALUATION, info())
+
+
+def test_an_evaluation_is_stale_at_another_alpha_or_threshold(tmp_path: Path) -> None:
+    assert not is_stale(tmp_path, info())  # there is none
+    (tmp_path / "evaluation.json").write_text(json.dumps(EVALUATION))
+    assert not is_stale(tmp_path, info(**{"0.5": 0.2}))
+    assert is_stale(tmp_path, info(**{"0.5": 0.3}))
+    assert is_stale(tmp_path, info(0.6, **{"0.5": 0.2}))
+    (tmp_path / "evaluation.json").write_text("{")
+    assert not is_stale(tmp_path, info(0.6))

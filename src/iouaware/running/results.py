@@ -83,6 +83,21 @@ def same_threshold(evaluation: Mapping[str, Any], info: ModelInfo) -> bool:
     return not info.score_thresholds or used == stored
 
 
+def is_stale(folder: Path, info: ModelInfo) -> bool:
+    """Tell whether ``evaluation.json`` is at another alpha or threshold than the model's now.
+
+    Args:
+        folder: the run folder; without the file, or with one that is damaged, nothing is stale.
+        info: the model's header.
+    """
+    try:
+        evaluation = read_evaluation(folder)
+    except CheckpointError:
+        return False
+    at_its_alpha = evaluation.get("alpha", info.alpha) == info.alpha
+    return not (at_its_alpha and same_threshold(evaluation, info))
+
+
 def main_numbers(folder: Path) -> dict[str, Any]:
     """Return the main numbers of a run folder, as far as they are there."""
     numbers: dict[str, Any] = {"run": str(folder)}
