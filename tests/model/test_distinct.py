@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from iouaware.boxes import pairwise_iou
 from iouaware.inference.nms import suppress
-from iouaware.model.distinct import ALIKE, LOOKS, POOL, join_looks, pick_distinct
+from iouaware.model.distinct import ALIKE, LOOKS, POOL, closest, join_looks, pick_distinct
 
 
 def square(x: float, side: float = 100) -> list[float]:
@@ -29,6 +30,22 @@ def test_the_first_that_differ_are_those_of_nms(copies: int) -> None:
     expected = suppress(pool, scores, np.zeros(len(pool), np.int64), ALIKE, LOOKS)
     assert len(expected) == (26 if copies == 40 else LOOKS)  # 1,024 / 40
     assert pick_distinct(boxes).tolist() == expected.tolist()
+
+
+def test_the_closest_is_the_one_of_highest_iou() -> None:
+    torch.manual_seed(0)
+    corner = torch.rand(2, 40, 2) * 100
+    boxes = torch.cat([corner, corner + torch.rand(2, 40, 2) * 50], dim=2)
+    boxes[:, 5, 2] = boxes[:, 5, 0]  # without area
+    looked = torch.cat([boxes[:, 3:9], torch.zeros(2, 2, 4)], dim=1)
+    overlap, row = closest(looked, boxes)
+    iou = pairwise_iou(looked, boxes)
+    torch.testing.assert_close(overlap, iou.amax(dim=1))
+    assert (overlap[:, [3, 4, 6, 7, 8]] == 1).all()
+    assert row[:, [3, 4, 6, 7, 8]].tolist() == [[0, 1, 3, 4, 5]] * 2
+    assert (overlap[:, 5] == 0).all()
+    nothing = torch.zeros(1, 2, 4)
+    assert closest(nothing, nothing)[0].tolist() == [[0, 0]]
 
 
 def test_looks_are_joined_by_hand() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from iouaware.boxes import box_area, pairwise_iou
+from iouaware.boxes import box_area, pairwise_intersection
 
 LOOKS = 128  # boxes of a picture that are looked at, those of highest p
 POOL = 1024  # candidates of highest p that these are chosen from
@@ -63,8 +63,7 @@ def join_looks(
     Returns:
         Predicted IoU, [B, C].
     """
-    # this way round the longer side is the inner one, which takes a third of the time
-    overlap, alike = pairwise_iou(looked, boxes).max(dim=1)  # [B, C] both
+    overlap, alike = closest(looked, boxes)
     # len() would fix the number of pictures that an exported graph takes
     rows = torch.arange(boxes.shape[0], device=boxes.device)[:, None]  # [B, 1]
     fit = logits[rows, alike, labels].sigmoid()  # [B, C]
@@ -77,3 +76,20 @@ def join_looks(
     share = torch.where(later, seen, 0).sum(dim=1, keepdim=True) / said.clamp(min=1e-6)
     share = torch.where(said > 0, share.clamp(max=1), 1)  # where no look speaks nothing falls
     return torch.where(spoken, seen, branch_iou * share)
+
+
+def closest(looked: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Find for each box the one among those looked at that it overlaps most.
+
+    Args:
+        looked: [B, n, 4]; zeros overlap nothing.
+        boxes: [B, C, 4] px.
+
+    Returns:
+        IoU with that one, and its row in ``looked``, [B, C] both.
+    """
+    # The overlap over the sum of the areas has the order of the IoU, and takes fewer passes over
+    # [B, n, C]; this way round the longer side is the inner one, a third of the time again.
+    areas = box_area(looked).clamp(min=1e-6)[:, :, None] + box_area(boxes)[:, None, :]
+    share, row = (pairwise_intersection(looked, boxes) / areas).max(dim=1)  # 1/2 where they agree
+    return share / (1 - share), row
