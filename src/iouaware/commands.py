@@ -104,8 +104,9 @@ def _sweep(options: Namespace, say: Say) -> Result:
     for line in sweep_lines(sweep):
         say(line)
     if options.get("save"):
-        say(f"kept in {run.model_path}: alpha {run.info.alpha:g}")
-        if is_stale(run.path, run.info):
+        info = run.info
+        say(f"kept in {run.model_path}: alpha {info.alpha:g}")
+        if is_stale(run.path, info):
             again = f"iouaware evaluate {shlex.quote(str(run.path))}"
             say(f"evaluation.json is of another alpha or threshold; to have it of these: {again}")
     say(f"wrote {run.path / 'sweep.json'}")
